@@ -1,0 +1,175 @@
+//! What a kind is: its names and its hooks. One `pub static KIND: Kind` per file, one line in `KINDS`.
+//!
+//! Hooks see the canonical tree, never a typed struct: they share the registry's form, problems carry the
+//! path they were found at, and a field is written in one place only (`docs/decisions/hooks-see-the-tree.md`).
+//! Everything generic (names, generateName, uid, generation, finalizers, owner references, managedFields,
+//! resourceVersion, dry-run, tables, watch, discovery) is in `registry`.
+
+use jiff::Timestamp;
+use machinery::field::Problems;
+use serde_json::Value;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Cluster,
+    Namespaced,
+}
+
+/// The rule for `metadata.name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameRule {
+    /// RFC 1123 subdomain, at most 253 bytes.
+    Subdomain,
+    /// RFC 1123 label, at most 63 bytes.
+    Label,
+    /// RFC 1035 label, at most 63 bytes.
+    Label1035,
+    /// A path segment: RBAC names such as `system:node`.
+    PathSegment,
+    /// A canonical IP address.
+    Address,
+}
+
+/// How the kind is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// In the store.
+    Stored,
+    /// Answered by a function of the API server, never stored: reviews, bindings.
+    Virtual,
+}
+
+/// A column of `kubectl get`; priority 0 is always shown, 1 with `-o wide`.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    pub name: &'static str,
+    /// OpenAPI type: `string`, `integer`, `number`, `boolean`, `date`.
+    pub kind: &'static str,
+    pub format: &'static str,
+    pub description: &'static str,
+    pub priority: u8,
+}
+
+/// A subresource in discovery. `status` and `scale` are served generically when listed here.
+#[derive(Clone, Copy, Debug)]
+pub struct Subresource {
+    pub name: &'static str,
+    /// Group, version and kind of what it exchanges; empty group and version mean those of the parent.
+    pub group: &'static str,
+    pub version: &'static str,
+    pub kind: &'static str,
+    pub verbs: &'static [&'static str],
+}
+
+/// Where `scale` finds its numbers: dotted paths.
+#[derive(Clone, Copy, Debug)]
+pub struct ScalePaths {
+    pub spec_replicas: &'static str,
+    pub status_replicas: &'static str,
+    /// A `LabelSelector` or a map at this path, printed into `status.selector`.
+    pub selector: &'static str,
+}
+
+/// A built-in kind.
+pub struct Kind {
+    pub group: &'static str,
+    pub version: &'static str,
+    pub kind: &'static str,
+    pub plural: &'static str,
+    pub singular: &'static str,
+    pub short_names: &'static [&'static str],
+    pub categories: &'static [&'static str],
+    pub scope: Scope,
+    pub held: Held,
+    pub name_rule: NameRule,
+    /// The OpenAPI definition: `io.k8s.api.core.v1.Pod`.
+    pub definition: &'static str,
+    /// Verbs in discovery, sorted: the whole set for most.
+    pub verbs: &'static [&'static str],
+    pub subresources: &'static [Subresource],
+    pub scale: Option<ScalePaths>,
+    /// `metadata.generation` is kept and counts changes outside metadata and status.
+    pub generation: bool,
+    /// Create over PUT is allowed (`AllowCreateOnUpdate`: Lease, Event, Endpoints, ...).
+    pub create_on_update: bool,
+    /// An update without resourceVersion is allowed (`AllowUnconditionalUpdate`).
+    pub unconditional_update: bool,
+    /// Fills absent fields in; must do nothing the second time.
+    pub set_defaults: fn(&mut Value),
+    /// Before create: clears what a user may not set (status), normalises.
+    pub prepare_create: fn(&mut Value),
+    /// Before update of the main resource, `(new, old)`: keeps what a user may not change (status).
+    pub prepare_update: fn(&mut Value, &Value),
+    /// Before update of `status`, `(new, old)`: the registry has already put the old everything-but-status back.
+    pub prepare_status: fn(&mut Value, &Value),
+    pub validate: fn(&Value, &mut Problems),
+    /// `(new, old)`; the registry calls `validate` for the new object as well.
+    pub validate_update: fn(&Value, &Value, &mut Problems),
+    pub validate_status: fn(&Value, &Value, &mut Problems),
+    /// Warnings for the `Warning` header, `(new, old)`; old is null on create.
+    pub warnings: fn(&Value, &Value) -> Vec<String>,
+    /// Field selectors besides `metadata.name` and `metadata.namespace`: dotted name and value.
+    pub selectable: &'static [(&'static str, fn(&Value) -> String)],
+    pub columns: &'static [Column],
+    /// One cell per column.
+    pub cells: fn(&Value, Timestamp) -> Vec<Value>,
+    /// The grace period of a delete in seconds, `(object, asked)`; `None` deletes at once. Only pods linger.
+    pub grace: fn(&Value, Option<i64>) -> Option<i64>,
+    /// What a delete does to owned objects when the request does not say: true for upstream's orphaning kinds.
+    pub orphan_by_default: bool,
+}
+
+const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
+/// `NAME` and `AGE`: the columns of a kind without its own.
+pub const NAME_COLUMN: Column = Column {
+    name: "Name",
+    kind: "string",
+    format: "name",
+    description: "Name must be unique within a namespace.",
+    priority: 0,
+};
+
+impl Kind {
+    /// The plainest kind: stored, namespaced, all verbs, no hooks. Files write `Kind { …, ..Kind::BASE }`.
+    pub const BASE: Kind = Kind {
+        group: "",
+        version: "v1",
+        kind: "",
+        plural: "",
+        singular: "",
+        short_names: &[],
+        categories: &[],
+        scope: Scope::Namespaced,
+        held: Held::Stored,
+        name_rule: NameRule::Subdomain,
+        definition: "",
+        verbs: ALL_VERBS,
+        subresources: &[],
+        scale: None,
+        generation: false,
+        create_on_update: false,
+        unconditional_update: true,
+        set_defaults: |_| {},
+        prepare_create: |_| {},
+        prepare_update: |_, _| {},
+        prepare_status: |_, _| {},
+        validate: |_, _| {},
+        validate_update: |_, _, _| {},
+        validate_status: |_, _, _| {},
+        warnings: |_, _| Vec::new(),
+        selectable: &[],
+        columns: &[],
+        cells: |_, _| Vec::new(),
+        grace: |_, _| None,
+        orphan_by_default: false,
+    };
+
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
+        self.subresources.iter().find(|s| s.name == name)
+    }
+}

@@ -1,0 +1,1 @@
+//! HTTP, TLS, who are you, may you, streams, discovery, OpenAPI.

@@ -1,0 +1,1 @@
+//! kybern bench: measurements against any kubeconfig.

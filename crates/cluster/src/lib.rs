@@ -1,0 +1,1 @@
+//! kybern up, status, down, delete, image.

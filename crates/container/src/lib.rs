@@ -1,0 +1,1 @@
+//! Linux containers through libcontainer. Never heard of Kubernetes.

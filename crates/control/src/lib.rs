@@ -1,0 +1,1 @@
+//! The contract of the minds: Controller, View, Heard, Plan. Pure.

@@ -1,0 +1,1 @@
+//! Cluster DNS: plan/ (pure zone) and drive/ (sockets).

@@ -1,0 +1,1 @@
+//! OCI images: pulled, loaded, unpacked, mounted. Never heard of Kubernetes.

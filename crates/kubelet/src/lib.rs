@@ -1,0 +1,1 @@
+//! Pods made real on a node: plan/ (pure) and drive/.

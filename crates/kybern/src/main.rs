@@ -1,0 +1,3 @@
+//! The binary: chooses roles, wires, runs, shuts down; decides nothing.
+
+fn main() {}

@@ -1,0 +1,15 @@
+//! The grammar of the Kubernetes API: names, trees, field paths, Status, requests, selectors, quantities,
+//! schemas, patches, managed fields and tables.
+//!
+//! Pure: no clock, no randomness, no I/O, no async, no std `HashMap`. It knows no kind; kinds live in `api`.
+//!
+//! ```text
+//!   bytes ──schema──▶ tree (canonical) ──patch, defaults, validation──▶ tree ──encode──▶ Object (rope of bytes)
+//! ```
+
+pub mod field;
+pub mod identity;
+pub mod names;
+pub mod object;
+pub mod request;
+pub mod status;

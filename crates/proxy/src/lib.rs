@@ -1,0 +1,1 @@
+//! Service rules: plan/ (pure) and drive/ (nftables).

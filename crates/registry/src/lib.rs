@@ -1,0 +1,1 @@
+//! Every verb and admission, once, over the store.

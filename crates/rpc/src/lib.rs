@@ -1,0 +1,1 @@
+//! Generated gRPC code (CRI, etcd, CSI, device plugins), checked in.

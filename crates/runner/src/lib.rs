@@ -1,0 +1,1 @@
+//! Runs controllers: caches, queues, back-off, leases, carries plans out.

@@ -1,0 +1,1 @@
+//! The CRI service: sandboxes and their network, containers, images, logs, exec; shims.

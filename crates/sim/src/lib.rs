@@ -1,0 +1,1 @@
+//! The whole cluster on one thread, on virtual time. Development only.

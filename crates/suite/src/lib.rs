@@ -1,0 +1,1 @@
+//! Runs Markdown suites. Development only.

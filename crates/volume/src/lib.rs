@@ -1,0 +1,1 @@
+//! Mounts and atomically replaced folders. Never heard of Kubernetes.

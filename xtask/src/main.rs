@@ -1,0 +1,3 @@
+//! Automation: up, test, e2e, images, leftovers.
+
+fn main() {}
