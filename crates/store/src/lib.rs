@@ -4,6 +4,14 @@
 //! It never heard of Kubernetes. [`Store`] is the border: [`embedded`] is a durable log in this process;
 //! a real etcd fits behind the same trait.
 
+pub mod disk;
+pub mod embedded;
+mod frame;
+mod history;
+mod log;
+mod snapshot;
+mod state;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -83,7 +91,7 @@ pub struct Batch {
     pub events: Vec<Event>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("revision {asked} was compacted; the oldest one held is {oldest}")]
     Compacted { asked: Revision, oldest: Revision },
@@ -96,8 +104,8 @@ pub enum StoreError {
     /// The store is gone or going; whether a transaction under way was committed is not known.
     #[error("the store is closed: {0}")]
     Closed(String),
-    #[error("{operation} {path}: {source}")]
-    Io { operation: &'static str, path: String, source: std::io::Error },
+    #[error("{operation} {path}: {what}")]
+    Io { operation: &'static str, path: String, what: String },
 }
 
 pub trait Store: Send + Sync + 'static {
