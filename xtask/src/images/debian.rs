@@ -1,0 +1,108 @@
+//! Debian packages as sources of files: downloaded once with apt, read as tar, without their documentation.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::oci::Layer;
+use crate::shell;
+
+pub const BUSYBOX: &str = "busybox-static";
+
+/// What no test image needs, by the beginning of the path.
+const LEFT_OUT: &[&str] = &[
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/info",
+    "usr/share/lintian",
+    "usr/share/bug",
+    "usr/share/initramfs-tools",
+    "usr/share/bash-completion",
+    "usr/lib/x86_64-linux-gnu/gconv",
+    "etc/init.d",
+    "etc/ufw",
+    "etc/logrotate.d",
+    "etc/default",
+    "lib/systemd",
+    "usr/lib/systemd",
+    "etc/nginx/sites-available",
+    "etc/nginx/snippets",
+    "etc/nginx/nginx.conf",
+    "var/www",
+];
+
+/// Adds the files of a package (without those of the packages that it depends on).
+pub fn add(layer: &mut Layer, package: &str, cache: &Path) -> Result<()> {
+    let file = download(package, cache)?;
+    let mut child = Command::new("dpkg-deb")
+        .arg("--fsys-tarfile")
+        .arg(&file)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("dpkg-deb --fsys-tarfile")?;
+    let Some(out) = child.stdout.take() else { bail!("dpkg-deb has no output") };
+    let mut archive = tar::Archive::new(out);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.to_string_lossy().trim_start_matches("./").trim_end_matches('/').to_owned();
+        if path.is_empty() || path.ends_with(".pod") || LEFT_OUT.iter().any(|left| path.starts_with(left)) {
+            continue;
+        }
+        let mode = entry.header().mode()?;
+        let kind = entry.header().entry_type();
+        if kind.is_dir() {
+            layer.folder(&path, mode)?;
+        } else if let Some(target) = entry.link_name()? {
+            layer.link(&path, &target.to_string_lossy())?;
+        } else {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            layer.file(&path, &bytes, mode)?;
+        }
+    }
+    if !child.wait()?.success() {
+        bail!("dpkg-deb --fsys-tarfile {} failed", file.display());
+    }
+    Ok(())
+}
+
+/// A link in `/bin` for every applet of busybox.
+pub fn link_applets(layer: &mut Layer, cache: &Path) -> Result<()> {
+    let unpacked = cache.join("busybox");
+    let program = unpacked.join("bin/busybox");
+    if !program.exists() {
+        let package = download(BUSYBOX, cache)?;
+        shell::output("dpkg-deb", &["-x", &package.to_string_lossy(), &unpacked.to_string_lossy()], cache)?;
+    }
+    for applet in shell::output(&program.to_string_lossy(), &["--list"], cache)?.lines() {
+        if applet != "busybox" {
+            layer.link(&format!("bin/{applet}"), "busybox")?;
+        }
+    }
+    Ok(())
+}
+
+/// The package's file, downloaded into the cache when it is not there.
+fn download(package: &str, cache: &Path) -> Result<PathBuf> {
+    if let Some(file) = cached(package, cache)? {
+        return Ok(file);
+    }
+    shell::output("apt-get", &["download", "-q", "-o", "APT::Sandbox::User=root", package], cache)?;
+    cached(package, cache)?.with_context(|| format!("apt-get download {package} left no file"))
+}
+
+fn cached(package: &str, cache: &Path) -> Result<Option<PathBuf>> {
+    let prefix = format!("{package}_");
+    for entry in fs::read_dir(cache)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(&prefix) && name.ends_with(".deb") {
+            return Ok(Some(entry.path()));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,16 @@
+//! Running other programs: what was run is in every error.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// Runs a command line and gives its standard output; a failure carries the command and its standard error.
+pub fn output(program: &str, args: &[&str], dir: &Path) -> Result<String> {
+    let line = format!("{program} {}", args.join(" "));
+    let done = Command::new(program).args(args).current_dir(dir).output().with_context(|| line.clone())?;
+    if !done.status.success() {
+        bail!("{line}: {}\n{}", done.status, String::from_utf8_lossy(&done.stderr));
+    }
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+}
