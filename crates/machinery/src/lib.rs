@@ -7,9 +7,18 @@
 //!   bytes ──schema──▶ tree (canonical) ──patch, defaults, validation──▶ tree ──encode──▶ Object (rope of bytes)
 //! ```
 
+pub mod duration;
 pub mod field;
 pub mod identity;
+pub mod key;
+pub mod meta;
 pub mod names;
 pub mod object;
+pub mod patch;
+pub mod quantity;
 pub mod request;
+pub mod selector;
 pub mod status;
+pub mod time;
+pub mod tree;
+pub mod validation;
