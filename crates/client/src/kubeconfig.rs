@@ -1,0 +1,107 @@
+//! Where a server is and who we are there: kubeconfig files, or the service account of a pod.
+//!
+//! Source: <https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/>. Files of
+//! `KUBECONFIG` are merged, the first to set a name wins; paths in a file are relative to it. Editing
+//! kubeconfigs is the CLI's business.
+
+use std::path::{Path, PathBuf};
+
+use kube_client::config::{Config, KubeConfigOptions, Kubeconfig};
+use machinery::status::Status;
+
+/// What to take from the kubeconfig instead of its current context.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// One file instead of `KUBECONFIG` and `~/.kube/config` (`--kubeconfig`).
+    pub file: Option<PathBuf>,
+    pub context: Option<String>,
+    pub cluster: Option<String>,
+    pub user: Option<String>,
+    /// `--server`.
+    pub server: Option<String>,
+    /// `--token`.
+    pub token: Option<String>,
+    /// `--as`, `--as-group`.
+    pub impersonate: Option<String>,
+    pub impersonate_groups: Vec<String>,
+    /// `--insecure-skip-tls-verify`.
+    pub insecure: bool,
+}
+
+/// A server with credentials, and the namespace that its context names.
+#[derive(Clone)]
+pub struct Access {
+    pub(crate) config: Config,
+}
+
+impl Access {
+    /// The namespace of the context, else `default`.
+    pub fn namespace(&self) -> &str {
+        &self.config.default_namespace
+    }
+
+    /// The server's URL.
+    pub fn server(&self) -> String {
+        self.config.cluster_url.to_string()
+    }
+}
+
+/// Access as kubectl finds it: the kubeconfig, and without one the pod's service account.
+///
+/// # Errors
+/// Files that cannot be read or parsed, a context or cluster that does not exist, no server at all.
+pub async fn load(choice: &Choice) -> Result<Access, Status> {
+    let options = KubeConfigOptions {
+        context: choice.context.clone(),
+        cluster: choice.cluster.clone(),
+        user: choice.user.clone(),
+    };
+    let read = match &choice.file {
+        Some(file) => Kubeconfig::read_from(file),
+        None => Kubeconfig::read(),
+    };
+    let mut config = match read {
+        Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(refused)?,
+        Err(error) if choice.file.is_some() => return Err(refused(error)),
+        Err(error) => Config::incluster().map_err(|_| refused(error))?,
+    };
+    overrule(&mut config, choice)?;
+    Ok(Access { config })
+}
+
+/// Access by one file and its current context.
+///
+/// # Errors
+/// As [`load`].
+pub async fn load_file(path: &Path) -> Result<Access, Status> {
+    load(&Choice { file: Some(path.into()), ..Choice::default() }).await
+}
+
+/// Access by the service account mounted into this pod.
+///
+/// # Errors
+/// Not in a pod, or its files cannot be read.
+pub fn in_cluster() -> Result<Access, Status> {
+    Config::incluster().map(|config| Access { config }).map_err(refused)
+}
+
+fn overrule(config: &mut Config, choice: &Choice) -> Result<(), Status> {
+    if let Some(server) = &choice.server {
+        config.cluster_url = server.parse().map_err(refused)?;
+    }
+    if let Some(token) = &choice.token {
+        config.auth_info = kube_client::config::AuthInfo { token: Some(token.clone().into()), ..Default::default() };
+    }
+    if let Some(user) = &choice.impersonate {
+        config.auth_info.impersonate = Some(user.clone());
+    }
+    if !choice.impersonate_groups.is_empty() {
+        config.auth_info.impersonate_groups = Some(choice.impersonate_groups.clone());
+    }
+    config.accept_invalid_certs |= choice.insecure;
+    Ok(())
+}
+
+fn refused(error: impl std::error::Error) -> Status {
+    Status::bad_request(format!("loading the client configuration: {error}"))
+}
