@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 pub mod actions;
 pub mod backoff;
 pub mod conditions;
+pub mod config;
 pub mod container_status;
 pub mod end;
 pub mod phase;
