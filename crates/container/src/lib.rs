@@ -1,1 +1,47 @@
 //! Linux containers through libcontainer. Never heard of Kubernetes.
+//!
+//! ```text
+//! Config ──spec::build──▶ config.json ──create::run (in a process of its own)──▶ init
+//!                               └──────exec::run (in a process of its own)──▶ extra process
+//! cgroup: create, limit, read, freeze, kill and remove groups, on v1 and v2 alike
+//! ```
+//!
+//! Not here: images, root file systems, logs, and who waits for the processes. The caller is a small
+//! single-threaded process that forks before it calls [`create::run`] or [`exec::run`].
+#![allow(unsafe_code)]
+
+pub mod capability;
+pub mod cgroup;
+pub mod create;
+pub mod exec;
+pub mod seccomp;
+pub mod spec;
+pub mod user;
+
+use std::path::PathBuf;
+
+/// What can go wrong with a container. Messages name the operation and the thing it was done to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{what}: {source}")]
+    Io { what: String, source: std::io::Error },
+    /// The caller asked for something that cannot be: retrying does not help.
+    #[error("{0}")]
+    Invalid(String),
+    /// The kernel or libcontainer refused; the text is what users see in events.
+    #[error("{0}")]
+    Refused(String),
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn io(what: impl Into<String>, source: impl Into<std::io::Error>) -> Error {
+        Error::Io { what: what.into(), source: source.into() }
+    }
+}
+
+/// Where the state of one container lives: `<bundle>/config.json` and libcontainer's own files below `<bundle>/state`.
+pub fn state_dir(bundle: &std::path::Path) -> PathBuf {
+    bundle.join("state")
+}
