@@ -11,10 +11,12 @@
 //!         netlink                  sockets, messages, attributes: raw bytes, one encoder for all families
 //! ```
 
+pub mod conntrack;
 mod error;
 pub mod host;
 pub mod namespace;
 mod netlink;
+pub mod nft;
 pub mod pod;
 pub mod pool;
 mod route;

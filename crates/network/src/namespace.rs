@@ -12,7 +12,7 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use crate::{Error, Result};
 
 /// `statfs` says this of a namespace file.
-const NSFS_MAGIC: i64 = 0x6e73_6673;
+const NSFS_MAGIC: rustix::fs::FsWord = 0x6e73_6673;
 /// A kill between mount and removal can leave a few mounts on top of each other, never more than this.
 const STACKED_MOUNTS_MAX: usize = 16;
 
@@ -55,7 +55,7 @@ pub fn remove(path: &Path) -> Result<()> {
 
 /// Whether a namespace is pinned at `path`.
 pub fn exists(path: &Path) -> bool {
-    rustix::fs::statfs(path).is_ok_and(|stat| stat.f_type as i64 == NSFS_MAGIC)
+    rustix::fs::statfs(path).is_ok_and(|stat| stat.f_type == NSFS_MAGIC)
 }
 
 /// Runs `work` in a thread of its own inside the namespace at `path`, and waits for it.

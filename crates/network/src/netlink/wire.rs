@@ -14,6 +14,8 @@ const TYPE_MASK: u16 = (1 << 14) - 1;
 pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
     pub(crate) operations: Vec<Cow<'static, str>>,
+    /// Where the last message begins.
+    last: usize,
 }
 
 impl Batch {
@@ -27,6 +29,7 @@ impl Batch {
         body: impl FnOnce(&mut Attributes<'_>),
     ) {
         let start = self.bytes.len();
+        self.last = start;
         self.bytes.extend_from_slice(&[0; HEADER_BYTES]);
         self.bytes.extend_from_slice(header);
         pad(&mut self.bytes);
@@ -36,6 +39,15 @@ impl Batch {
         self.bytes[start + 4..start + 6].copy_from_slice(&kind.to_ne_bytes());
         self.bytes[start + 6..start + 8].copy_from_slice(&flags.to_ne_bytes());
         self.operations.push(operation.into());
+    }
+
+    /// Adds a flag to the last message.
+    pub(crate) fn ask_acknowledgement(&mut self, flag: u16) {
+        let at = self.last;
+        if let Some(flags) = self.bytes.get_mut(at + 6..at + 8) {
+            let old = u16::from_ne_bytes([flags[0], flags[1]]);
+            flags.copy_from_slice(&(old | flag).to_ne_bytes());
+        }
     }
 
     /// Numbers the messages, the first one `first`.
@@ -66,10 +78,6 @@ impl Attributes<'_> {
 
     pub(crate) fn u32(&mut self, kind: u16, value: u32) {
         self.bytes(kind, &value.to_ne_bytes());
-    }
-
-    pub(crate) fn be16(&mut self, kind: u16, value: u16) {
-        self.bytes(kind, &value.to_be_bytes());
     }
 
     pub(crate) fn be32(&mut self, kind: u16, value: u32) {
@@ -143,7 +151,7 @@ mod tests {
         let mut batch = Batch::default();
         batch.push("test", 7, 1, &[1, 2, 3], |a| {
             a.text(1, "eth0");
-            a.nest(2, |a| a.be16(5, 0x1234));
+            a.nest(2, |a| a.bytes(5, &[0x12, 0x34]));
         });
         batch.push("test", 8, 1, &[], |_| ());
         batch.number(40);
