@@ -1,5 +1,12 @@
 //! What a kind is: its names and its hooks. One `pub static KIND: Kind` per file, one line in `KINDS`.
 //!
+//! ```text
+//! create: decode ─ set_defaults ─ admission ─ prepare_create ─ validate + validate_create ─ warnings(new, null)
+//! update: decode ─ set_defaults ─ prepare_update ─ admission ─ validate + validate_update ─ warnings(new, old)
+//! status: decode ─ set_defaults ─ prepare_status ─ admission ─ validate_status
+//! part:   decode ─ set_defaults ─ PartUpdate::prepare ─ admission ─ PartUpdate::validate
+//! ```
+//!
 //! Hooks see the canonical tree, never a typed struct: they share the registry's form, problems carry the
 //! path they were found at, and a field is written in one place only (`docs/decisions/hooks-see-the-tree.md`).
 //! Everything generic (names, generateName, uid, generation, finalizers, owner references, managedFields,
@@ -50,8 +57,9 @@ pub struct Column {
     pub priority: u8,
 }
 
-/// A subresource in discovery. `status` and `scale` are served generically when listed here.
-#[derive(Clone, Copy, Debug)]
+/// A subresource in discovery. `status` and `scale` are served generically when listed here, and so is each
+/// that has an `update`; what is left (log, exec, binding, eviction, token, ...) is served by name elsewhere.
+#[derive(Clone, Copy)]
 pub struct Subresource {
     pub name: &'static str,
     /// Group, version and kind of what it exchanges; empty group and version mean those of the parent.
@@ -59,6 +67,62 @@ pub struct Subresource {
     pub version: &'static str,
     pub kind: &'static str,
     pub verbs: &'static [&'static str],
+    pub update: Option<PartUpdate>,
+}
+
+/// The rules of a subresource that is the object itself with one part open to change.
+#[derive(Clone, Copy)]
+pub struct PartUpdate {
+    /// `(new, old)`: puts everything back that is not open.
+    pub prepare: fn(&mut Value, &Value),
+    /// `(new, old)`; nothing else is called for it.
+    pub validate: fn(&Value, &Value, &mut Problems),
+}
+
+impl Subresource {
+    pub const STATUS_VERBS: &'static [&'static str] = &["get", "patch", "update"];
+
+    /// The object's own `status`: kind as the parent's.
+    pub const fn status(kind: &'static str) -> Self {
+        Self { name: "status", group: "", version: "", kind, verbs: Self::STATUS_VERBS, update: None }
+    }
+
+    /// `scale`, which exchanges autoscaling/v1 Scale.
+    pub const SCALE: Self = Self {
+        name: "scale",
+        group: "autoscaling",
+        version: "v1",
+        kind: "Scale",
+        verbs: Self::STATUS_VERBS,
+        update: None,
+    };
+
+    /// The whole object with one part open to change.
+    pub const fn part(
+        name: &'static str,
+        kind: &'static str,
+        verbs: &'static [&'static str],
+        update: PartUpdate,
+    ) -> Self {
+        Self { name, group: "", version: "", kind, verbs, update: Some(update) }
+    }
+
+    /// A subresource of the parent's group and version that is served by name.
+    pub const fn named(name: &'static str, kind: &'static str, verbs: &'static [&'static str]) -> Self {
+        Self { name, group: "", version: "", kind, verbs, update: None }
+    }
+}
+
+/// A kind that is another form of objects stored by another kind: events.k8s.io/v1 Event.
+#[derive(Clone, Copy)]
+pub struct StoredAs {
+    /// Group and version of the kind whose storage, plural and kind name this one shares.
+    pub group: &'static str,
+    pub version: &'static str,
+    /// From the stored form (canonical tree, with its apiVersion) to this one, apiVersion included.
+    pub from_stored: fn(Value) -> Value,
+    /// Back; total: whatever this form cannot say is kept in `deprecated*` fields or annotations.
+    pub to_stored: fn(Value) -> Value,
 }
 
 /// Where `scale` finds its numbers: dotted paths.
@@ -96,13 +160,18 @@ pub struct Kind {
     pub unconditional_update: bool,
     /// Fills absent fields in; must do nothing the second time.
     pub set_defaults: fn(&mut Value),
+    /// The other kind whose stored objects these are.
+    pub stored_as: Option<StoredAs>,
     /// Before create: clears what a user may not set (status), normalises.
     pub prepare_create: fn(&mut Value),
     /// Before update of the main resource, `(new, old)`: keeps what a user may not change (status).
     pub prepare_update: fn(&mut Value, &Value),
     /// Before update of `status`, `(new, old)`: the registry has already put the old everything-but-status back.
     pub prepare_status: fn(&mut Value, &Value),
+    /// The object alone, on create and on update of the main resource.
     pub validate: fn(&Value, &mut Problems),
+    /// What is asked of new objects only, besides `validate`.
+    pub validate_create: fn(&Value, &mut Problems),
     /// `(new, old)`; the registry calls `validate` for the new object as well.
     pub validate_update: fn(&Value, &Value, &mut Problems),
     pub validate_status: fn(&Value, &Value, &mut Problems),
@@ -120,15 +189,6 @@ pub struct Kind {
 }
 
 const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-
-/// `NAME` and `AGE`: the columns of a kind without its own.
-pub const NAME_COLUMN: Column = Column {
-    name: "Name",
-    kind: "string",
-    format: "name",
-    description: "Name must be unique within a namespace.",
-    priority: 0,
-};
 
 impl Kind {
     /// The plainest kind: stored, namespaced, all verbs, no hooks. Files write `Kind { …, ..Kind::BASE }`.
@@ -151,10 +211,12 @@ impl Kind {
         create_on_update: false,
         unconditional_update: true,
         set_defaults: |_| {},
+        stored_as: None,
         prepare_create: |_| {},
         prepare_update: |_, _| {},
         prepare_status: |_, _| {},
         validate: |_, _| {},
+        validate_create: |_, _| {},
         validate_update: |_, _, _| {},
         validate_status: |_, _, _| {},
         warnings: |_, _| Vec::new(),
@@ -171,5 +233,10 @@ impl Kind {
 
     pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
         self.subresources.iter().find(|s| s.name == name)
+    }
+
+    /// The kind of a collection: `PodList`.
+    pub fn list_kind(&self) -> String {
+        format!("{}List", self.kind)
     }
 }
