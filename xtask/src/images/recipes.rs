@@ -233,6 +233,7 @@ const NET_TOOLS: Recipe = Recipe {
         "libtinfo6",
         "libstdc++6",
         "libprotobuf-c1",
+        "libjemalloc2",
         "libfstrm0",
     ],
     ..Recipe::BASE
