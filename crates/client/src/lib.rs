@@ -12,6 +12,7 @@
 pub mod access;
 pub mod cache;
 pub mod dynamic;
+pub mod events;
 pub mod https;
 pub mod kubeconfig;
 pub mod patch;

@@ -16,6 +16,7 @@ mod snapshot;
 mod source;
 mod subscription;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -29,8 +30,9 @@ pub use subscription::{Change, Subscription};
 
 use crate::{Client, World};
 
-/// Called for each change after the new state can be read; must return at once.
-pub type Listener<T> = Box<dyn Fn(&Change<T>) + Send + Sync>;
+/// Called after every new state can be read, with the changes that made it (none: only the revision moved on).
+/// Must return at once.
+pub type Listener<T> = Box<dyn Fn(&[Change<T>]) + Send + Sync>;
 
 struct Shared<T: ?Sized> {
     client: Client,
@@ -40,6 +42,8 @@ struct Shared<T: ?Sized> {
     listeners: Mutex<Vec<Arc<Listener<T>>>>,
     synced: watch::Sender<bool>,
     relist: Notify,
+    /// Lists begun so far.
+    lists: AtomicU64,
 }
 
 /// The local copy. Cheap to clone; one clone's [`Cache::run`] must be running.
@@ -58,8 +62,8 @@ impl<T: ?Sized + Send + Sync + 'static> Cache<T> {
     pub fn new(client: Client, source: Source<T>, world: World) -> Self {
         let state = ArcSwap::from_pointee(Snapshot::empty(&source.indexes));
         let (synced, _) = watch::channel(false);
-        let (listeners, relist) = (Mutex::default(), Notify::new());
-        Self { shared: Arc::new(Shared { client, world, source, state, listeners, synced, relist }) }
+        let (listeners, relist, lists) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
+        Self { shared: Arc::new(Shared { client, world, source, state, listeners, synced, relist, lists }) }
     }
 
     /// Lists and watches until `stop`; never gives up.
@@ -92,9 +96,12 @@ impl<T: ?Sized + Send + Sync + 'static> Cache<T> {
         let _ = seen.wait_for(|synced| *synced).await;
     }
 
-    /// Lists again as soon as possible: for a caller who waited too long for what must have come.
-    pub fn relist(&self) {
+    /// Lists again as soon as possible: for a caller who waited too long for what must have come. Answers the
+    /// number that [`Snapshot::lists`] has reached when a list that began after this call is in the snapshot.
+    pub fn relist(&self) -> u64 {
+        let fresh = self.shared.lists.load(Ordering::SeqCst) + 1;
         self.shared.relist.notify_one();
+        fresh
     }
 
     /// Adds a listener. It hears changes from now on; what is there already it reads from the snapshot.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -83,6 +84,7 @@ async fn wait<T: ?Sized>(shared: &Shared<T>, failures: &mut u32, verb: &str, sta
 
 /// Reads the whole collection and tells the differences to the state so far.
 async fn list<T: ?Sized + Send + Sync + 'static>(shared: &Shared<T>) -> Result<(), Status> {
+    let number = shared.lists.fetch_add(1, Ordering::SeqCst) + 1;
     let mut request = shared.source.resource.request(Verb::List, &shared.source.namespace);
     request.options = shared.source.options.clone();
     let list = access::list(shared.client.call(request).await?)?;
@@ -100,6 +102,7 @@ async fn list<T: ?Sized + Send + Sync + 'static>(shared: &Shared<T>) -> Result<(
         }
     }
     state.at(list.revision);
+    state.listed(number);
     publish(shared, state, &changes);
     // Nobody may be waiting yet; the value is what counts.
     shared.synced.send_replace(true);
@@ -176,7 +179,7 @@ fn insert<T: ?Sized>(state: &mut Snapshot<T>, decoded: super::Decoded<T>) -> Opt
 fn publish<T: ?Sized>(shared: &Shared<T>, state: Snapshot<T>, changes: &[Change<T>]) {
     shared.state.store(Arc::new(state));
     let listeners = shared.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    for change in changes {
-        listeners.iter().for_each(|listener| listener(change));
+    for listener in &listeners {
+        listener(changes);
     }
 }

@@ -28,22 +28,33 @@ pub struct Snapshot<T: ?Sized> {
     objects: OrdMap<Key, Entry<T>>,
     indexes: Vec<(Index<T>, Slots<T>)>,
     revision: u64,
+    lists: u64,
 }
 
 impl<T: ?Sized> Clone for Snapshot<T> {
     fn clone(&self) -> Self {
-        Self { objects: self.objects.clone(), indexes: self.indexes.clone(), revision: self.revision }
+        Self {
+            objects: self.objects.clone(),
+            indexes: self.indexes.clone(),
+            revision: self.revision,
+            lists: self.lists,
+        }
     }
 }
 
 impl<T: ?Sized> Snapshot<T> {
     pub(super) fn empty(indexes: &[Index<T>]) -> Self {
         let indexes = indexes.iter().map(|i| (i.clone(), OrdMap::new())).collect();
-        Self { objects: OrdMap::new(), indexes, revision: 0 }
+        Self { objects: OrdMap::new(), indexes, revision: 0, lists: 0 }
     }
 
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// The number of the newest list that is in it; see [`super::Cache::relist`].
+    pub fn lists(&self) -> u64 {
+        self.lists
     }
 
     pub fn len(&self) -> usize {
@@ -87,6 +98,10 @@ impl<T: ?Sized> Snapshot<T> {
 
     pub(super) fn at(&mut self, revision: u64) {
         self.revision = revision;
+    }
+
+    pub(super) fn listed(&mut self, number: u64) {
+        self.lists = number;
     }
 
     /// Puts a new version in; answers the one before.

@@ -82,9 +82,9 @@ pub(super) fn subscribe<T: ?Sized + Send + Sync + 'static>(cache: &Cache<T>) -> 
     let weak = Arc::downgrade(&mailbox);
     // Listening first and reading the state after it means that a change between the two is seen twice,
     // which merges away, instead of never.
-    cache.listen(Box::new(move |change| {
+    cache.listen(Box::new(move |changes| {
         if let Some(mailbox) = weak.upgrade() {
-            mailbox.put(change);
+            changes.iter().for_each(|change| mailbox.put(change));
         }
     }));
     for (key, object) in cache.snapshot().iter() {

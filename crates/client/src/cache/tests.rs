@@ -98,8 +98,9 @@ async fn after_410_the_differences_are_told() {
     let cache = cache(script);
     let changes = Arc::new(Mutex::new(Vec::new()));
     let heard = changes.clone();
-    cache.listen(Box::new(move |change| {
-        heard.lock().unwrap().push((change.key().name.to_string(), change.current().is_some()));
+    cache.listen(Box::new(move |changes| {
+        let told = changes.iter().map(|change| (change.key().name.to_string(), change.current().is_some()));
+        heard.lock().unwrap().extend(told);
     }));
     let running = cache.clone();
     tokio::spawn(async move { running.run(CancellationToken::new()).await });

@@ -1,0 +1,203 @@
+//! Runs one controller: its queue, its turns, its barriers.
+//!
+//! ```text
+//!   inbox ─▶ queue ─▶ turn: reconcile ─▶ asks? answer, again ─▶ steps ─▶ refused? reconcile, report ─▶ finish
+//! ```
+//!
+//! One task per controller owns its queue; turns of different keys are in flight together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::events::Recorder;
+use client::{Client, World};
+use control::heard::Heard;
+use control::plan::Plan;
+use control::resource::Resource;
+use control::{Controller, View};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+use machinery::key::Key;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::asks;
+use crate::barrier::Need;
+use crate::carry::{self, carry};
+use crate::hub::Hub;
+use crate::inbox::{Changed, Inbox};
+use crate::queue::{End, Queue};
+
+/// Keys of one controller in flight.
+const TURNS_MAX: usize = 32;
+/// Rounds of asking before a turn counts as failed.
+const ASK_ROUNDS_MAX: usize = 4;
+
+/// One controller with all that it runs on.
+pub struct Driver {
+    pub controller: Arc<dyn Controller>,
+    pub hub: Arc<Hub>,
+    pub client: Client,
+    pub recorder: Recorder,
+    pub inbox: Arc<Inbox>,
+    pub world: World,
+}
+
+struct Turned {
+    key: Key,
+    turn: u64,
+    end: End,
+    needs: Vec<(Resource, Need)>,
+}
+
+impl Driver {
+    /// Reconciles until `stop`; plans in flight are carried out to their end.
+    pub async fn run(self, stop: CancellationToken) {
+        let watches = self.controller.watches();
+        if stop.run_until_cancelled(self.hub.synced(&watches)).await.is_none() {
+            return;
+        }
+        let mut queue = Queue::default();
+        let mut changed = Changed::new();
+        let start = self.hub.keys_of_all(&watches);
+        start.iter().chain(&self.controller.first_keys()).for_each(|key| queue.mark(key));
+        let mut turns = FuturesUnordered::new();
+        loop {
+            self.drain(&mut queue, &mut changed);
+            while turns.len() < TURNS_MAX
+                && let Some((key, turn)) = queue.pop()
+            {
+                let times = changed.get(&key).cloned().unwrap_or_default();
+                turns.push(self.turn(key, turn, times));
+            }
+            let timer = queue.next_timer();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(turned) = turns.next() => {
+                    // Times are remembered as long as somebody means to come back for them.
+                    if turned.end == (End::Done { wake: None }) {
+                        changed.remove(&turned.key);
+                    }
+                    self.finish(&mut queue, turned);
+                }
+                () = self.inbox.rung() => {}
+                () = sleep_until(timer) => self.fire(&mut queue),
+            }
+        }
+        while turns.next().await.is_some() {}
+    }
+
+    fn drain(&self, queue: &mut Queue, changed: &mut Changed) {
+        let arrived = self.inbox.take();
+        for (key, kinds) in arrived.changed {
+            changed.entry(key).or_default().extend(kinds);
+        }
+        // Marks before barriers: what a barrier lets go is then looked at once, with all that came with it.
+        arrived.marked.iter().for_each(|key| queue.mark(key));
+        arrived.met.iter().for_each(|(key, turn)| queue.met(key, *turn));
+    }
+
+    fn reconcile(&self, key: &Key, heard: &Heard) -> Plan {
+        let pinned = self.hub.pin();
+        self.controller.reconcile(key, &View::new(&pinned), heard, (self.world.now)())
+    }
+
+    async fn turn(&self, key: Key, turn: u64, changed: BTreeMap<Resource, Timestamp>) -> Turned {
+        let mut heard = Heard { changed, ..Heard::default() };
+        let mut needs = Vec::new();
+        for _ in 0..ASK_ROUNDS_MAX {
+            let plan = self.reconcile(&key, &heard);
+            if plan.asks.is_empty() {
+                let end = self.carry_out(&key, plan, heard, &mut needs).await;
+                return Turned { key, turn, end, needs };
+            }
+            match asks::answer(&self.client, plan.asks).await {
+                Ok(answers) => heard.answers.extend(answers),
+                Err(status) => {
+                    tracing::warn!(controller = self.controller.name(), %key, "asking the API server: {status}");
+                    return Turned { key, turn, end: End::Failed, needs };
+                }
+            }
+        }
+        tracing::error!(controller = self.controller.name(), %key, "asks without an end");
+        Turned { key, turn, end: End::Failed, needs }
+    }
+
+    async fn carry_out(&self, key: &Key, plan: Plan, heard: Heard, needs: &mut Vec<(Resource, Need)>) -> End {
+        let Plan { steps, events, wake, .. } = plan;
+        let carried = carry(&self.client, steps).await;
+        self.tell(carried.occurrences);
+        needs.extend(carried.needs);
+        let Some((write, status)) = carried.refused else {
+            self.tell(events.iter().map(|event| carry::occurrence(event, "", "")).collect());
+            return End::Done { wake: wake.map(|at| self.instant(at)) };
+        };
+        if carry::is_quiet(&status) {
+            tracing::debug!(controller = self.controller.name(), %key, "looking again: {status}");
+            return End::Failed;
+        }
+        tracing::info!(controller = self.controller.name(), %key, "refused: {status}");
+        let heard = Heard { refused: Some((write, status)), answers: Vec::new(), changed: heard.changed };
+        let report = self.reconcile(key, &heard);
+        let carried = carry(&self.client, report.steps).await;
+        self.tell(carried.occurrences);
+        self.tell(report.events.iter().map(|event| carry::occurrence(event, "", "")).collect());
+        needs.extend(carried.needs);
+        End::Failed
+    }
+
+    fn tell(&self, occurrences: Vec<client::events::Occurrence>) {
+        occurrences.into_iter().for_each(|occurrence| self.recorder.record(occurrence));
+    }
+
+    /// The monotonic time of a wall clock time to come.
+    fn instant(&self, at: Timestamp) -> Instant {
+        let left = at.duration_since((self.world.now)());
+        Instant::now() + Duration::try_from(left).unwrap_or_default()
+    }
+
+    fn finish(&self, queue: &mut Queue, turned: Turned) {
+        let Turned { key, turn, end, needs } = turned;
+        let mut waits = Vec::new();
+        for (resource, need) in needs {
+            for shelf in self.hub.of_resource(resource) {
+                let need = match need {
+                    Need::Listed(_) => Need::Listed(shelf.cache.relist()),
+                    ref need => need.clone(),
+                };
+                waits.push((shelf, need));
+            }
+        }
+        queue.finish(&key, end, waits.len(), Instant::now());
+        for (shelf, need) in waits {
+            shelf.barrier.wait(&shelf.cache, need, key.clone(), turn, &self.inbox);
+        }
+    }
+
+    fn fire(&self, queue: &mut Queue) {
+        for (key, turn) in queue.fire(Instant::now()) {
+            tracing::warn!(controller = self.controller.name(), %key, "caches do not show what was written: listing again");
+            // One fresh list of everything that the controller watches settles it, whatever was missing.
+            let mut shelves = Vec::new();
+            for watch in self.controller.watches() {
+                shelves.extend(self.hub.shelf(watch.resource, watch.form).cloned());
+            }
+            for shelf in &shelves {
+                shelf.barrier.forget(&key, &self.inbox);
+            }
+            let fresh: Vec<u64> = shelves.iter().map(|shelf| shelf.cache.relist()).collect();
+            if let (Some(shelf), Some(number)) = (shelves.first(), fresh.first()) {
+                shelf.barrier.wait(&shelf.cache, Need::Listed(*number), key, turn, &self.inbox);
+            }
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
