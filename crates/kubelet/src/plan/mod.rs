@@ -13,18 +13,23 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 pub mod actions;
+pub mod admit;
 pub mod backoff;
 pub mod conditions;
 pub mod config;
 pub mod container_status;
 pub mod end;
+pub mod image;
+pub mod node;
 pub mod phase;
+pub mod probe;
 pub mod qos;
 pub mod run;
 pub mod seen;
 pub mod spec;
 pub mod status;
 pub mod step;
+pub mod volumes;
 
 use seen::{Seen, Verdict};
 use step::Step;
