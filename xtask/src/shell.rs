@@ -1,7 +1,7 @@
 //! Running other programs: what was run is in every error.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -13,4 +13,15 @@ pub fn output(program: &str, args: &[&str], dir: &Path) -> Result<String> {
         bail!("{line}: {}\n{}", done.status, String::from_utf8_lossy(&done.stderr));
     }
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+}
+
+/// Runs a command line with this program's own output.
+pub fn run(program: &str, args: &[&str]) -> Result<()> {
+    let line = format!("{program} {}", args.join(" "));
+    println!("$ {line}");
+    let status = Command::new(program).args(args).stdin(Stdio::null()).status().with_context(|| line.clone())?;
+    if !status.success() {
+        bail!("{line}: {status}");
+    }
+    Ok(())
 }
