@@ -10,11 +10,13 @@ mod cursor;
 mod fill;
 pub mod kind;
 mod rule;
+mod schemas;
 mod status;
 #[cfg(test)]
 mod testing;
 
 pub use kind::{Kind, Scope};
+pub use schemas::{Descriptions, descriptions, schemas};
 
 /// The visible table: one line per kind, in discovery order.
 pub static KINDS: &[&Kind] = &[&core::configmap::KIND, &apps::deployment::KIND];
