@@ -16,6 +16,7 @@ mod driver;
 mod hub;
 mod inbox;
 mod queue;
+pub mod scheduling;
 
 use std::sync::Arc;
 

@@ -64,6 +64,8 @@ pub struct Failure {
     pub message: String,
     /// The condition PodScheduled says this already.
     pub known: bool,
+    /// The condition did not say no before.
+    pub is_first: bool,
 }
 
 /// What to write, in the order decided.
@@ -160,6 +162,7 @@ impl Scheduler {
                     name: wanted.name.clone(),
                     uid: uid.into(),
                     known: wanted.unschedulable_message.as_deref() == Some(&message),
+                    is_first: wanted.unschedulable_message.is_none(),
                     message,
                 })
             }
