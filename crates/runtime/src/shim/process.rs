@@ -1,0 +1,115 @@
+//! Processes and signals of a shim: forking helpers, hearing of the dead, the clock. Not here: what is done in a child.
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+/// Nanoseconds since 1970.
+pub fn now() -> i64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
+/// A descriptor that becomes readable when a child ends. The signal stays blocked in this process.
+pub fn child_signals() -> io::Result<OwnedFd> {
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGCHLD);
+        libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        match libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
+            -1 => Err(io::Error::last_os_error()),
+            fd => Ok(OwnedFd::from_raw_fd(fd)),
+        }
+    }
+}
+
+/// Adopts orphans below this process and leads a session of its own: a terminal's Ctrl-C is not for shims.
+pub fn become_reaper() -> io::Result<()> {
+    unsafe {
+        libc::setsid();
+        if libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+/// A child that has ended: its id, and its exit code (128 + signal for a killed one). `None` when there is none.
+pub fn reap() -> Option<(i32, i32)> {
+    let mut status = 0;
+    match unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG | libc::__WALL) } {
+        pid if pid > 0 => Some((pid, code(status))),
+        _ => None,
+    }
+}
+
+fn code(status: i32) -> i32 {
+    if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) }
+}
+
+/// Forks. Sound here because the process has one thread. The child has no signal blocked.
+/// `Ok(0)` in the child, which must end by [`exit`].
+pub fn fork() -> io::Result<i32> {
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            unblock_signals();
+            Ok(0)
+        }
+        pid => Ok(pid),
+    }
+}
+
+fn unblock_signals() {
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigprocmask(libc::SIG_SETMASK, &set, std::ptr::null_mut());
+    }
+}
+
+/// Ends a forked child without running what the parent registered.
+pub fn exit(code: i32) -> ! {
+    unsafe { libc::_exit(code) }
+}
+
+/// The first process of a new process id namespace: it only reaps, and ends with this process.
+pub fn fork_pause() -> io::Result<i32> {
+    let flags = libc::CLONE_NEWPID | libc::SIGCHLD;
+    match unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) } as i32 {
+        -1 => Err(io::Error::last_os_error()),
+        0 => unsafe {
+            unblock_signals();
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+            // Ignored, the kernel reaps the orphans by itself.
+            libc::signal(libc::SIGCHLD, libc::SIG_IGN);
+            libc::syscall(libc::SYS_close_range, 0, u32::MAX, 0);
+            loop {
+                libc::pause();
+            }
+        },
+        pid => Ok(pid),
+    }
+}
+
+/// Sends a signal; a process that has ended is no error.
+pub fn signal(pid: i32, signal: i32) -> io::Result<()> {
+    match unsafe { libc::kill(pid, signal) } {
+        0 => Ok(()),
+        _ => match io::Error::last_os_error() {
+            problem if problem.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            problem => Err(problem),
+        },
+    }
+}
+
+/// A pipe whose reading end does not block; both ends are closed on execution.
+pub fn pipe(nonblocking_reader: bool) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    if nonblocking_reader {
+        set_nonblocking(&read)?;
+    }
+    Ok((read, write))
+}
+
+pub fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+    let flags = rustix::fs::fcntl_getfl(fd)?;
+    Ok(rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK)?)
+}
