@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (file, package, module) in FILES {
         let descriptors = protox::compile([file], [root.join("proto")])?;
         let out = tempfile::tempdir()?;
-        tonic_prost_build::configure().out_dir(out.path()).compile_fds(descriptors)?;
+        tonic_prost_build::configure().btree_map(".").out_dir(out.path()).compile_fds(descriptors)?;
         let code = std::fs::read_to_string(out.path().join(format!("{package}.rs")))?;
         std::fs::write(root.join("src").join(format!("{module}.rs")), code)?;
     }

@@ -175,8 +175,8 @@ pub struct LinuxPodSandboxConfig {
     pub cgroup_parent: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
     pub security_context: ::core::option::Option<LinuxSandboxSecurityContext>,
-    #[prost(map = "string, string", tag = "3")]
-    pub sysctls: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub sysctls: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -208,13 +208,13 @@ pub struct PodSandboxConfig {
     pub dns_config: ::core::option::Option<DnsConfig>,
     #[prost(message, repeated, tag = "5")]
     pub port_mappings: ::prost::alloc::vec::Vec<PortMapping>,
-    #[prost(map = "string, string", tag = "6")]
-    pub labels: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "6")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    #[prost(map = "string, string", tag = "7")]
-    pub annotations: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "7")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -290,13 +290,13 @@ pub struct PodSandboxStatus {
     pub network: ::core::option::Option<PodSandboxNetworkStatus>,
     #[prost(message, optional, tag = "6")]
     pub linux: ::core::option::Option<LinuxPodSandboxStatus>,
-    #[prost(map = "string, string", tag = "7")]
-    pub labels: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "7")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    #[prost(map = "string, string", tag = "8")]
-    pub annotations: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "8")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -307,8 +307,8 @@ pub struct PodSandboxStatus {
 pub struct PodSandboxStatusResponse {
     #[prost(message, optional, tag = "1")]
     pub status: ::core::option::Option<PodSandboxStatus>,
-    #[prost(map = "string, string", tag = "2")]
-    pub info: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub info: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -328,8 +328,8 @@ pub struct PodSandboxFilter {
     pub id: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
     pub state: ::core::option::Option<PodSandboxStateValue>,
-    #[prost(map = "string, string", tag = "3")]
-    pub label_selector: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub label_selector: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -349,13 +349,13 @@ pub struct PodSandbox {
     pub state: i32,
     #[prost(int64, tag = "4")]
     pub created_at: i64,
-    #[prost(map = "string, string", tag = "5")]
-    pub labels: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    #[prost(map = "string, string", tag = "6")]
-    pub annotations: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "6")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -381,8 +381,8 @@ pub struct PodSandboxStatsResponse {
 pub struct PodSandboxStatsFilter {
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    #[prost(map = "string, string", tag = "2")]
-    pub label_selector: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub label_selector: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -403,13 +403,13 @@ pub struct PodSandboxAttributes {
     pub id: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
     pub metadata: ::core::option::Option<PodSandboxMetadata>,
-    #[prost(map = "string, string", tag = "3")]
-    pub labels: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    #[prost(map = "string, string", tag = "4")]
-    pub annotations: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -469,8 +469,8 @@ pub struct ProcessUsage {
 pub struct ImageSpec {
     #[prost(string, tag = "1")]
     pub image: ::prost::alloc::string::String,
-    #[prost(map = "string, string", tag = "2")]
-    pub annotations: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -506,8 +506,8 @@ pub struct LinuxContainerResources {
     pub cpuset_mems: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "8")]
     pub hugepage_limits: ::prost::alloc::vec::Vec<HugepageLimit>,
-    #[prost(map = "string, string", tag = "9")]
-    pub unified: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "9")]
+    pub unified: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -628,13 +628,13 @@ pub struct ContainerConfig {
     pub mounts: ::prost::alloc::vec::Vec<Mount>,
     #[prost(message, repeated, tag = "8")]
     pub devices: ::prost::alloc::vec::Vec<Device>,
-    #[prost(map = "string, string", tag = "9")]
-    pub labels: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "9")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    #[prost(map = "string, string", tag = "10")]
-    pub annotations: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "10")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -703,8 +703,8 @@ pub struct ContainerFilter {
     pub state: ::core::option::Option<ContainerStateValue>,
     #[prost(string, tag = "3")]
     pub pod_sandbox_id: ::prost::alloc::string::String,
-    #[prost(map = "string, string", tag = "4")]
-    pub label_selector: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub label_selector: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -730,13 +730,13 @@ pub struct Container {
     pub state: i32,
     #[prost(int64, tag = "7")]
     pub created_at: i64,
-    #[prost(map = "string, string", tag = "8")]
-    pub labels: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "8")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    #[prost(map = "string, string", tag = "9")]
-    pub annotations: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "9")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -779,13 +779,13 @@ pub struct ContainerStatus {
     pub reason: ::prost::alloc::string::String,
     #[prost(string, tag = "11")]
     pub message: ::prost::alloc::string::String,
-    #[prost(map = "string, string", tag = "12")]
-    pub labels: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "12")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    #[prost(map = "string, string", tag = "13")]
-    pub annotations: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "13")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -806,8 +806,8 @@ pub struct ContainerStatus {
 pub struct ContainerStatusResponse {
     #[prost(message, optional, tag = "1")]
     pub status: ::core::option::Option<ContainerStatus>,
-    #[prost(map = "string, string", tag = "2")]
-    pub info: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub info: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -823,8 +823,8 @@ pub struct UpdateContainerResourcesRequest {
     pub container_id: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
     pub linux: ::core::option::Option<LinuxContainerResources>,
-    #[prost(map = "string, string", tag = "4")]
-    pub annotations: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -948,8 +948,8 @@ pub struct ImageStatusRequest {
 pub struct ImageStatusResponse {
     #[prost(message, optional, tag = "1")]
     pub image: ::core::option::Option<Image>,
-    #[prost(map = "string, string", tag = "2")]
-    pub info: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub info: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -1032,8 +1032,8 @@ pub struct StatusRequest {
 pub struct StatusResponse {
     #[prost(message, optional, tag = "1")]
     pub status: ::core::option::Option<RuntimeStatus>,
-    #[prost(map = "string, string", tag = "2")]
-    pub info: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub info: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -1093,8 +1093,8 @@ pub struct ContainerStatsFilter {
     pub id: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub pod_sandbox_id: ::prost::alloc::string::String,
-    #[prost(map = "string, string", tag = "3")]
-    pub label_selector: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub label_selector: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -1110,13 +1110,13 @@ pub struct ContainerAttributes {
     pub id: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
     pub metadata: ::core::option::Option<ContainerMetadata>,
-    #[prost(map = "string, string", tag = "3")]
-    pub labels: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    #[prost(map = "string, string", tag = "4")]
-    pub annotations: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
