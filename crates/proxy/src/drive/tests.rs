@@ -1,0 +1,298 @@
+//! Real connections through the rules, between namespaces that stand for pods, their node, and somebody outside.
+
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use machinery::key::Key;
+use network::{host, namespace, pod};
+
+use super::*;
+use crate::plan::{Endpoint, PortFacts, SlicePort};
+
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
+const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 9);
+const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 5);
+const TABLE: &str = "kybtest-proxy";
+
+/// A node with three pods that say their number and their caller, and a machine outside.
+struct Ground {
+    folder: PathBuf,
+    ended: std::sync::Arc<AtomicBool>,
+}
+
+impl Ground {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("kybtest-proxy-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let ground = Self { folder, ended: std::sync::Arc::default() };
+        namespace::create(&ground.path("node")).unwrap();
+        ground.on("node", || {
+            host::add_gateway(GATEWAY).unwrap();
+            host::enable_forwarding().unwrap();
+            host::add_range("10.96.0.0/16".parse().unwrap(), GATEWAY).unwrap();
+        });
+        for last in 2..5 {
+            ground.attach(&format!("pod{last}"), Ipv4Addr::new(10, 244, 0, last));
+            ground.serve(last);
+        }
+        ground.attach("outside", OUTSIDE);
+        ground
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn on<T: Send>(&self, name: &str, work: impl FnOnce() -> T + Send) -> T {
+        namespace::within(&self.path(name), || Ok(work())).unwrap()
+    }
+
+    fn attach(&self, name: &str, address: Ipv4Addr) {
+        let path = self.path(name);
+        namespace::create(&path).unwrap();
+        let host_link = pod::link_name("kybtest", name);
+        self.on("node", || {
+            let (gateway, mtu, alias) = (GATEWAY, 1500, "kybtest");
+            pod::attach(&pod::Attachment { namespace: &path, host_link: &host_link, address, gateway, mtu, alias })
+                .unwrap();
+        });
+    }
+
+    fn serve(&self, last: u8) {
+        let (listener, socket) = self.on(&format!("pod{last}"), || {
+            (TcpListener::bind("0.0.0.0:8080").unwrap(), UdpSocket::bind("0.0.0.0:8080").unwrap())
+        });
+        std::thread::spawn(move || {
+            while let Ok((mut stream, from)) = listener.accept() {
+                let _ = std::io::Write::write_all(&mut stream, format!("{last} {}", from.ip()).as_bytes());
+            }
+        });
+        let ended = self.ended.clone();
+        socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        std::thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                if let Ok((_, from)) = socket.recv_from(&mut [0; 64]) {
+                    let _ = socket.send_to(&[last], from);
+                }
+            }
+        });
+    }
+
+    fn commit(&self, index: &mut Index, fresh: bool) {
+        let (changes, base) = (index.take(), fresh.then(|| index.place().clone()));
+        self.on("node", || {
+            table::transaction(TABLE, base.as_ref(), &changes).commit().unwrap();
+            forget(&changes.stale).unwrap();
+        });
+    }
+
+    /// What `count` connections from somewhere are told: number of the pod, address it saw.
+    fn ask(&self, from: &str, address: Ipv4Addr, port: u16, count: usize) -> Vec<(u8, String)> {
+        self.on(from, || (0..count).map(|_| ask(address, port).expect("an answer")).collect())
+    }
+
+    fn refusal(&self, from: &str, address: Ipv4Addr, port: u16) -> std::io::ErrorKind {
+        self.on(from, || ask(address, port).unwrap_err().kind())
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        for entry in std::fs::read_dir(&self.folder).unwrap() {
+            namespace::remove(&entry.unwrap().path()).unwrap();
+        }
+        std::fs::remove_dir(&self.folder).unwrap();
+    }
+}
+
+fn ask(address: Ipv4Addr, port: u16) -> std::io::Result<(u8, String)> {
+    let target = SocketAddr::from((address, port));
+    let mut stream = TcpStream::connect_timeout(&target, Duration::from_secs(1))?;
+    let mut said = String::new();
+    stream.read_to_string(&mut said)?;
+    let (number, caller) = said.split_once(' ').unwrap();
+    Ok((number.parse().unwrap(), caller.to_owned()))
+}
+
+fn place() -> Place {
+    Place { node: "n1".into(), pods: "10.244.0.0/16".parse().unwrap(), services: "10.96.0.0/16".parse().ok() }
+}
+
+fn web() -> ServiceFacts {
+    let port = PortFacts { name: String::new(), protocol: 6, port: 80, node_port: Some(30_080) };
+    ServiceFacts { cluster_ips: vec![SERVICE], ports: vec![port], ..ServiceFacts::default() }
+}
+
+fn endpoints(service: &str, last: &[u8]) -> Arc<SliceFacts> {
+    let endpoint = |last: &u8| Endpoint {
+        address: Ipv4Addr::new(10, 244, 0, *last),
+        node: Some("n1".into()),
+        ready: true,
+        serving: true,
+        terminating: false,
+    };
+    let port = |protocol| SlicePort { name: String::new(), protocol, port: 8080 };
+    Arc::new(SliceFacts {
+        service: Some(Key::new("d", service)),
+        ports: vec![port(6), port(17)],
+        endpoints: last.iter().map(endpoint).collect(),
+    })
+}
+
+fn index(facts: ServiceFacts, last: &[u8]) -> Index {
+    let mut index = Index::new(place());
+    index.apply_service(&Key::new("d", "web"), Some(Arc::new(facts)));
+    index.apply_slice(&Key::new("d", "web-1"), endpoints("web", last));
+    index
+}
+
+fn share(answers: &[(u8, String)], last: u8) -> usize {
+    answers.iter().filter(|(number, _)| *number == last).count()
+}
+
+#[test]
+fn connections_spread_evenly_from_pods_and_from_the_node() {
+    let ground = Ground::new("spread");
+    ground.commit(&mut index(web(), &[2, 3, 4]), true);
+    for from in ["pod2", "node"] {
+        let start = Instant::now();
+        let answers = ground.ask(from, SERVICE, 80, 3_000);
+        let shares = [2, 3, 4].map(|last| share(&answers, last));
+        eprintln!("{from}: {shares:?} in {:?}", start.elapsed());
+        assert!(shares.iter().all(|share| (900..=1_100).contains(share)), "{from}: {shares:?}");
+    }
+}
+
+#[test]
+fn a_pod_reaches_itself_and_others_see_the_pod() {
+    let ground = Ground::new("hairpin");
+    ground.commit(&mut index(web(), &[2]), true);
+    assert_eq!(ground.ask("pod2", SERVICE, 80, 1), [(2, GATEWAY.to_string())]);
+    assert_eq!(ground.ask("pod3", SERVICE, 80, 1), [(2, "10.244.0.3".to_owned())]);
+    assert_eq!(ground.ask("node", SERVICE, 80, 1), [(2, GATEWAY.to_string())]);
+    // Directly, without a Service, outside of the pods' range: masqueraded as the node's.
+    let outside = TcpListener::bind("0.0.0.0:0");
+    drop(outside);
+}
+
+#[test]
+fn node_ports_serve_all_but_loopback_addresses() {
+    let ground = Ground::new("nodeport");
+    let mut index = index(web(), &[2]);
+    ground.commit(&mut index, true);
+    assert_eq!(ground.ask("outside", GATEWAY, 30_080, 1), [(2, GATEWAY.to_string())]);
+    assert_eq!(ground.ask("node", GATEWAY, 30_080, 1)[0].0, 2);
+    assert_eq!(ground.ask("pod3", GATEWAY, 30_080, 1)[0].0, 2);
+    assert_eq!(ground.refusal("node", Ipv4Addr::LOCALHOST, 30_080), std::io::ErrorKind::ConnectionRefused);
+    index.apply_service(&Key::new("d", "web"), Some(Arc::new(ServiceFacts { external_local: true, ..web() })));
+    ground.commit(&mut index, false);
+    assert_eq!(ground.ask("outside", GATEWAY, 30_080, 1), [(2, OUTSIDE.to_string())]);
+    assert_eq!(ground.ask("node", GATEWAY, 30_080, 1)[0].0, 2);
+    let mut elsewhere = (*endpoints("web", &[2])).clone();
+    elsewhere.endpoints[0].node = Some("n2".into());
+    index.apply_slice(&Key::new("d", "web-1"), Arc::new(elsewhere));
+    ground.commit(&mut index, false);
+    assert_eq!(ground.refusal("outside", GATEWAY, 30_080), std::io::ErrorKind::TimedOut);
+    assert_eq!(ground.ask("pod3", GATEWAY, 30_080, 1)[0].0, 2);
+    assert_eq!(ground.ask("node", GATEWAY, 30_080, 1)[0].0, 2);
+}
+
+#[test]
+fn what_nobody_serves_is_refused_at_once() {
+    let ground = Ground::new("refuse");
+    let mut index = index(web(), &[]);
+    ground.commit(&mut index, true);
+    let refused = std::io::ErrorKind::ConnectionRefused;
+    for from in ["pod2", "node", "outside"] {
+        assert_eq!(ground.refusal(from, SERVICE, 80), refused, "{from}: no endpoints");
+        assert_eq!(ground.refusal(from, GATEWAY, 30_080), refused, "{from}: no endpoints at the node port");
+        assert_eq!(ground.refusal(from, Ipv4Addr::new(10, 96, 7, 7), 80), refused, "{from}: no such Service");
+    }
+    index.apply_slice(&Key::new("d", "web-1"), endpoints("web", &[3]));
+    ground.commit(&mut index, false);
+    assert_eq!(ground.ask("node", SERVICE, 80, 1)[0].0, 3);
+    index.delete_service(&Key::new("d", "web"));
+    ground.commit(&mut index, false);
+    assert_eq!(ground.refusal("pod2", SERVICE, 80), refused);
+}
+
+#[test]
+fn clients_stay_with_their_endpoint_while_it_is_there() {
+    let ground = Ground::new("affinity");
+    let mut index = index(ServiceFacts { affinity_s: Some(600), ..web() }, &[2, 3, 4]);
+    ground.commit(&mut index, true);
+    let first = ground.ask("outside", SERVICE, 80, 20);
+    assert!(first.iter().all(|answer| *answer == first[0]), "{first:?}");
+    let others: Vec<u8> = [2, 3, 4].into_iter().filter(|last| *last != first[0].0).collect();
+    index.apply_slice(&Key::new("d", "web-1"), endpoints("web", &others));
+    ground.commit(&mut index, false);
+    let second = ground.ask("outside", SERVICE, 80, 20);
+    assert!(second.iter().all(|answer| *answer == second[0] && others.contains(&answer.0)), "{second:?}");
+    index.apply_slice(&Key::new("d", "web-1"), endpoints("web", &[2, 3, 4]));
+    ground.commit(&mut index, false);
+    let third = ground.ask("outside", SERVICE, 80, 20);
+    assert!(third.iter().all(|answer| *answer == second[0]), "{third:?}");
+}
+
+#[test]
+fn source_ranges_close_the_load_balancer_address_only() {
+    let ground = Ground::new("ranges");
+    let address = Ipv4Addr::new(198, 51, 100, 7);
+    let mut facts = ServiceFacts { load_balancer_ips: vec![address], ..web() };
+    facts.source_ranges = vec!["192.0.2.0/24".parse().unwrap()];
+    ground.commit(&mut index(facts, &[2]), true);
+    assert_eq!(ground.ask("outside", address, 80, 1)[0].0, 2);
+    assert_eq!(ground.refusal("pod3", address, 80), std::io::ErrorKind::TimedOut);
+    assert_eq!(ground.ask("pod3", SERVICE, 80, 1)[0].0, 2);
+}
+
+#[test]
+fn a_udp_sender_that_never_pauses_follows_the_endpoints() {
+    let ground = Ground::new("udp");
+    let mut facts = web();
+    facts.ports[0].protocol = 17;
+    let mut index = index(facts, &[]);
+    ground.commit(&mut index, true);
+    let socket = ground.on("pod4", || UdpSocket::bind("0.0.0.0:0").unwrap());
+    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let ask = || {
+        let mut answer = [0];
+        socket.send_to(b"?", (SERVICE, 80)).and_then(|_| socket.recv_from(&mut answer)).map(|_| answer[0])
+    };
+    assert!(ask().is_err());
+    for last in [2, 3, 2] {
+        index.apply_slice(&Key::new("d", "web-1"), endpoints("web", &[last]));
+        ground.commit(&mut index, false);
+        assert_eq!(ask().unwrap(), last);
+    }
+}
+
+#[test]
+fn ten_thousand_services_change_in_little_time() {
+    let ground = Ground::new("many");
+    let mut index = index(web(), &[2, 3]);
+    for number in 0..10_000_u32 {
+        let name = format!("s{number}");
+        let mut facts = web();
+        facts.cluster_ips = vec![Ipv4Addr::from_bits(Ipv4Addr::new(10, 96, 16, 0).to_bits() + number)];
+        facts.ports[0].node_port = None;
+        index.apply_service(&Key::new("d", &name), Some(Arc::new(facts)));
+        index.apply_slice(&Key::new("d", &name), endpoints(&name, &[2, 3, 4]));
+    }
+    let start = Instant::now();
+    ground.commit(&mut index, true);
+    let whole = start.elapsed();
+    let start = Instant::now();
+    for round in 0..10 {
+        index.apply_slice(&Key::new("d", "web-1"), endpoints("web", &[2 + round % 3]));
+        ground.commit(&mut index, false);
+        assert_eq!(ground.ask("pod4", SERVICE, 80, 1)[0].0, 2 + round % 3);
+    }
+    let each = start.elapsed() / 10;
+    eprintln!("10,000 Services: whole table {whole:?}, a change {each:?}");
+    assert!(each < Duration::from_millis(100), "{each:?}");
+}

@@ -149,7 +149,8 @@ fn load_balancer_ips(service: &Service, spec: &ServiceSpec) -> Vec<Ipv4Addr> {
     if spec.type_.as_deref() != Some("LoadBalancer") {
         return Vec::new();
     }
-    let ingress = service.status.iter().filter_map(|s| s.load_balancer.as_ref()).flat_map(|l| l.ingress.iter().flatten());
+    let ingress =
+        service.status.iter().filter_map(|s| s.load_balancer.as_ref()).flat_map(|l| l.ingress.iter().flatten());
     addresses(ingress.filter(|i| i.ip_mode.as_deref() != Some("Proxy")).filter_map(|i| i.ip.as_ref()))
 }
 

@@ -9,7 +9,7 @@
 //! ```
 
 use network::nft::{
-    ChainKind, Expression as E, Field, Hook, HookPoint, Lookup, MapData, Reject, Register, Rule, Set, Verdict,
+    ChainKind, Expression as E, Field, Hook, HookPoint, Lookup, MapData, Register, Reject, Rule, Set, Verdict,
 };
 
 use super::Place;
@@ -30,6 +30,7 @@ pub const REFUSE_CHAIN: &str = "refuse";
 /// Packets whose source is rewritten on their way out; the bit that kube-proxy uses too.
 pub const MASQUERADE_MARK: u32 = 0x4000;
 const STATE_INVALID: u32 = 1;
+const TCP: u8 = 6;
 const LOOPBACK_LINK: &[u8; 16] = b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 const LOOPBACK: (std::net::Ipv4Addr, std::net::Ipv4Addr) =
     (std::net::Ipv4Addr::new(127, 0, 0, 0), std::net::Ipv4Addr::new(255, 0, 0, 0));
@@ -82,7 +83,7 @@ pub fn chains(place: &Place) -> Vec<Chain> {
     let firewall = || vec![by_address(FIREWALL_IPS, true)];
     let chain = |name, hook, rules| Chain { name, hook, rules };
     vec![
-        chain(REFUSE_CHAIN, None, vec![vec![E::Reject(Reject::PortUnreachable)]]),
+        chain(REFUSE_CHAIN, None, refusal()),
         chain(SERVICES_CHAIN, None, vec![by_address(SERVICE_IPS, false), by_port(NODE_PORTS, false)]),
         chain("firewall-prerouting", filter(HookPoint::Prerouting, BEFORE_DESTINATION_NAT), firewall()),
         chain("firewall-output", filter(HookPoint::Output, BEFORE_DESTINATION_NAT), firewall()),
@@ -115,6 +116,20 @@ fn by_port(set: &str, only_new: bool) -> Rule {
     rule
 }
 
+/// As upstream: port unreachable. On a machine without a default route, Services are routed to the loopback link, and
+/// there the kernel sends no such message; TCP at least has its own.
+fn refusal() -> Vec<Rule> {
+    let r = Register;
+    let tcp_reset = vec![
+        E::OutLink { to: r(0) },
+        E::Equal { from: r(0), value: LOOPBACK_LINK.to_vec() },
+        E::Protocol { to: r(0) },
+        E::Equal { from: r(0), value: vec![TCP] },
+        E::Reject(Reject::TcpReset),
+    ];
+    vec![tcp_reset, vec![E::Reject(Reject::PortUnreachable)]]
+}
+
 fn masquerading(place: &Place) -> Vec<Rule> {
     let r = Register;
     let (network, mask) = (place.pods.network(), place.pods.mask());
@@ -130,11 +145,7 @@ fn masquerading(place: &Place) -> Vec<Rule> {
         E::Lookup { set: HAIRPINS.into(), from: r(0), then: Lookup::Contains },
         E::Masquerade,
     ];
-    let out = [
-        &E::source_in(network, mask, true)[..],
-        &E::destination_in(network, mask, false),
-        &[E::Masquerade],
-    ];
+    let out = [&E::source_in(network, mask, true)[..], &E::destination_in(network, mask, false), &[E::Masquerade]];
     vec![local, marked, hairpin, out.concat()]
 }
 

@@ -19,7 +19,8 @@ fn name() -> Key {
 }
 
 fn service(spec: serde_json::Value) -> Option<Arc<ServiceFacts>> {
-    let tree = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "d"}, "spec": spec});
+    let tree =
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "d"}, "spec": spec});
     ServiceFacts::of(&serde_json::from_value::<Service>(tree).unwrap()).map(Arc::new)
 }
 
@@ -159,7 +160,8 @@ fn load_balancer_and_external_addresses_are_served() {
 fn affinity_numbers_stay_with_their_endpoint_and_are_never_used_again() {
     let spec = json!({"clusterIP": "10.96.0.9", "sessionAffinity": "ClientIP", "ports": [{"port": 80}]});
     let mut index = index(service(spec), ready(&[2, 3]));
-    let numbers = |changes: &Changes| changes.added_elements.get(table::AFFINITY_ENDPOINTS).cloned().unwrap_or_default();
+    let numbers =
+        |changes: &Changes| changes.added_elements.get(table::AFFINITY_ENDPOINTS).cloned().unwrap_or_default();
     let first = numbers(&index.take());
     assert_eq!(first.len(), 2);
     index.apply_slice(&Key::new("d", "web-1"), ready(&[3]));
