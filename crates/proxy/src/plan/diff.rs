@@ -8,6 +8,7 @@ use network::nft::{Data, Element, Rule};
 
 use super::choose::Target;
 use super::fragment::{Fragment, Slot};
+use super::table::{pick, pick_chain};
 
 /// What brings the table from one state to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,6 +101,37 @@ impl Claims {
                 changes.added_elements.entry(slot.0).or_default().push(element);
             }
         }
+    }
+}
+
+/// How many Services use each of the shared chains.
+#[derive(Default)]
+pub struct Picks(BTreeMap<u32, usize>);
+
+impl Picks {
+    pub fn replace(&mut self, old: &Fragment, new: &Fragment) {
+        for count in new.picks.difference(&old.picks) {
+            *self.0.entry(*count).or_default() += 1;
+        }
+        for count in old.picks.difference(&new.picks) {
+            let users = self.0.entry(*count).or_default();
+            *users = users.saturating_sub(1);
+        }
+    }
+
+    /// Writes the differences from `before` into `changes`, and forgets unused ones.
+    pub fn settle(&mut self, before: &BTreeSet<u32>, changes: &mut Changes) {
+        self.0.retain(|_, users| *users > 0);
+        for count in self.0.keys().filter(|count| !before.contains(count)) {
+            changes.new_chains.insert(pick_chain(*count));
+            changes.rules.insert(pick_chain(*count), vec![pick(*count)]);
+        }
+        let gone = before.iter().filter(|count| !self.0.contains_key(count));
+        changes.removed_chains.extend(gone.map(|count| pick_chain(*count)));
+    }
+
+    pub fn present(&self) -> BTreeSet<u32> {
+        self.0.keys().copied().collect()
     }
 }
 

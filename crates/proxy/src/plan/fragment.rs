@@ -5,7 +5,8 @@
 //!              └▶ local-…                      internalTrafficPolicy: Local: pick one of this node's
 //!  node-ports,  ─▶ external-…                  Cluster: mark, then cluster-…
 //!  outer addresses                             Local: pods and this node to cluster-…, others to local-…
-//!  cluster-…, local-… ─▶ endpoint-…            only with session affinity: remember the client, then DNAT
+//!  cluster-…, local-… ─▶ pick-N                shared: one of the N endpoints of the number it is given, DNAT
+//!                     └▶ endpoint-…            with session affinity: remember the client, then DNAT
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,7 @@ use super::facts::{PortFacts, ServiceFacts, SliceFacts};
 use super::index::Numbers;
 use super::table::{
     AFFINITY, AFFINITY_ENDPOINTS, AFFINITY_SLOTS, ENDPOINTS, FIREWALL_IPS, HAIRPINS, MASQUERADE_MARK, NODE_PORTS,
-    REFUSE_CHAIN, SERVICE_IPS, UNSERVED_IPS, UNSERVED_PORTS,
+    REFUSE_CHAIN, SERVICE_IPS, UNSERVED_IPS, UNSERVED_PORTS, pick_chain,
 };
 
 const UDP: u8 = 17;
@@ -33,6 +34,8 @@ pub type Slot = (&'static str, Key);
 pub struct Fragment {
     pub chains: BTreeMap<String, Vec<Rule>>,
     pub elements: BTreeMap<Slot, Data>,
+    /// Numbers of endpoints for which a shared chain that picks one of them must be there.
+    pub picks: BTreeSet<u32>,
     /// Where UDP traffic may go: (address, or this node's) and port to endpoints.
     pub udp: BTreeMap<(Option<Ipv4Addr>, u16), BTreeSet<Target>>,
 }
@@ -152,13 +155,9 @@ impl Fragment {
             let value = Key::default().ipv4(*address).port(*port);
             self.elements.insert((ENDPOINTS, Key::default().mark(id).mark(index)), Data::Value(value));
         }
-        let r = Register;
-        vec![
-            load(0, id),
-            E::Random { modulus: targets.len() as u32, to: r(1) },
-            E::Lookup { set: ENDPOINTS.into(), from: r(0), then: Lookup::Value(r(4)) },
-            E::DestinationNat { address: r(4), port: r(5) },
-        ]
+        let count = targets.len() as u32;
+        self.picks.insert(count);
+        vec![load(0, id), E::SetPriority { from: Register(0) }, E::goto(&pick_chain(count))]
     }
 
     /// Who came before goes where he went, as long as that endpoint is there: its number is never used again.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use machinery::key::Key;
 
 use super::Place;
-use super::diff::{Changes, Claims, chains};
+use super::diff::{Changes, Claims, Picks, chains};
 use super::facts::{ServiceFacts, SliceFacts};
 use super::fragment::{Fragment, fragment};
 
@@ -20,6 +20,7 @@ pub struct Index {
     dirty: BTreeSet<Key>,
     fragments: BTreeMap<Key, Fragment>,
     claims: Claims,
+    picks: Picks,
     numbers: Numbers,
 }
 
@@ -56,6 +57,7 @@ impl Index {
             dirty: BTreeSet::new(),
             fragments: BTreeMap::new(),
             claims: Claims::default(),
+            picks: Picks::default(),
             numbers: Numbers::default(),
         }
     }
@@ -106,17 +108,20 @@ impl Index {
     /// What the table needs since the last call.
     pub fn take(&mut self) -> Changes {
         let mut changes = Changes::default();
+        let picks = self.picks.present();
         for key in std::mem::take(&mut self.dirty) {
             let old = self.fragments.remove(&key).unwrap_or_default();
             let new = self.fragment(&key);
             chains(&old, &new, &mut changes);
             changes.stale.extend(new.stale_after(&old));
             self.claims.replace(&key, &old, &new);
+            self.picks.replace(&old, &new);
             if new != Fragment::default() {
                 self.fragments.insert(key, new);
             }
         }
         self.claims.settle(&mut changes);
+        self.picks.settle(&picks, &mut changes);
         for chain in &changes.removed_chains {
             self.numbers.forget(chain);
         }
@@ -124,8 +129,9 @@ impl Index {
     }
 
     /// The whole table as changes to an empty one. Call `take` first.
-    pub fn everything(&self) -> Changes {
+    pub fn everything(&mut self) -> Changes {
         let mut changes = Changes::default();
+        self.picks.settle(&BTreeSet::new(), &mut changes);
         for fragment in self.fragments.values() {
             chains(&Fragment::default(), fragment, &mut changes);
             changes.stale.extend(fragment.stale_after(&Fragment::default()));

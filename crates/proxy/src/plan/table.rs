@@ -96,6 +96,25 @@ pub fn chains(place: &Place) -> Vec<Chain> {
     ]
 }
 
+/// The chain that picks one of `count` endpoints.
+pub fn pick_chain(count: u32) -> String {
+    format!("pick-{count}")
+}
+
+/// Its rule. It is one for all Services with so many endpoints, because the kernel checks each new element of a map
+/// against every rule that uses the map. The priority brings the Service's number, which is taken off the packet here.
+pub fn pick(count: u32) -> Rule {
+    let r = Register;
+    vec![
+        E::Priority { to: r(0) },
+        E::Random { modulus: count, to: r(1) },
+        E::Lookup { set: ENDPOINTS.into(), from: r(0), then: Lookup::Value(r(4)) },
+        E::Load { to: r(0), value: vec![0; 4] },
+        E::SetPriority { from: r(0) },
+        E::DestinationNat { address: r(4), port: r(5) },
+    ]
+}
+
 /// `ip daddr . meta l4proto . th dport vmap @set`
 fn by_address(set: &str, only_new: bool) -> Rule {
     let r = Register;
