@@ -14,6 +14,17 @@ pub const AGE: Column = text("Age", AGE_TEXT);
 pub const CONTAINERS: Column = wide("Containers", "Names of each container in the template.");
 pub const IMAGES: Column = wide("Images", "Images referenced by each container in the template.");
 
+/// What kinds without cells of their own show after the name.
+pub const CREATED_AT: Column =
+    Column { name: "Created At", kind: "date", format: "", description: AGE_TEXT, priority: 0 };
+
+/// The columns of a kind that upstream has no printer for, and their cells.
+pub const PLAIN: &[Column] = &[NAME, CREATED_AT];
+
+pub fn plain(object: &Value, _now: Timestamp) -> Vec<Value> {
+    vec![name(object), object["metadata"]["creationTimestamp"].as_str().unwrap_or("<unknown>").into()]
+}
+
 /// A column of text, always shown.
 pub const fn text(name: &'static str, description: &'static str) -> Column {
     Column { name, kind: "string", format: "", description, priority: 0 }

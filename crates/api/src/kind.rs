@@ -175,6 +175,8 @@ pub struct Kind {
     /// `(new, old)`; the registry calls `validate` for the new object as well.
     pub validate_update: fn(&Value, &Value, &mut Problems),
     pub validate_status: fn(&Value, &Value, &mut Problems),
+    /// The warning that every answer about this kind carries; empty for most.
+    pub deprecated: &'static str,
     /// Warnings for the `Warning` header, `(new, old)`; old is null on create.
     pub warnings: fn(&Value, &Value) -> Vec<String>,
     /// Field selectors besides `metadata.name` and `metadata.namespace`: dotted name and value.
@@ -188,7 +190,7 @@ pub struct Kind {
     pub orphan_by_default: bool,
 }
 
-const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+pub const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 impl Kind {
     /// The plainest kind: stored, namespaced, all verbs, no hooks. Files write `Kind { …, ..Kind::BASE }`.
@@ -219,6 +221,7 @@ impl Kind {
         validate_create: |_, _| {},
         validate_update: |_, _, _| {},
         validate_status: |_, _, _| {},
+        deprecated: "",
         warnings: |_, _| Vec::new(),
         selectable: &[],
         columns: &[],

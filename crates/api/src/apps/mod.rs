@@ -1,4 +1,5 @@
 //! apps/v1.
 
 pub mod deployment;
+pub mod replicaset;
 mod workload;
