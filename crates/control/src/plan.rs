@@ -132,10 +132,11 @@ impl Write {
         Self { act, done: None, refused: None }
     }
 
+    /// A new object; kind and version are put in, nulls are left out.
     pub fn create<T: Typed>(tree: Value) -> Self {
         let resource = Resource::of::<T>();
         let mut named = json!({ "apiVersion": resource.api_version(), "kind": resource.kind });
-        if let (Some(named), Value::Object(fields)) = (named.as_object_mut(), tree) {
+        if let (Some(named), Value::Object(fields)) = (named.as_object_mut(), without_nulls(tree)) {
             named.extend(fields);
         }
         Self::new(Act::Create { resource, tree: named })
@@ -167,6 +168,17 @@ impl Write {
     pub fn tell_refusal(mut self, event: Event) -> Self {
         self.refused = Some(event);
         self
+    }
+}
+
+fn without_nulls(tree: Value) -> Value {
+    match tree {
+        Value::Object(fields) => {
+            let held = fields.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(held.map(|(key, value)| (key, without_nulls(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
+        other => other,
     }
 }
 

@@ -13,13 +13,14 @@ use std::time::Duration;
 use client::events::Recorder;
 use client::{Client, World};
 use control::heard::Heard;
-use control::plan::Plan;
+use control::plan::{Plan, Write};
 use control::resource::Resource;
 use control::{Controller, View};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use machinery::key::Key;
+use machinery::status::Status;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -32,8 +33,8 @@ use crate::queue::{End, Queue};
 
 /// Keys of one controller in flight.
 const TURNS_MAX: usize = 32;
-/// Rounds of asking before a turn counts as failed.
-const ASK_ROUNDS_MAX: usize = 4;
+/// Rounds of asking and reporting before a turn counts as failed.
+const ROUNDS_MAX: usize = 8;
 
 /// One controller with all that it runs on.
 pub struct Driver {
@@ -104,19 +105,37 @@ impl Driver {
         self.controller.reconcile(key, &View::new(&pinned), heard, (self.world.now)())
     }
 
+    /// One key from its question to its end: asks are answered, a refusal is reported, in as many rounds.
     async fn turn(&self, key: Key, turn: u64, changed: BTreeMap<Resource, Timestamp>) -> Turned {
         let mut heard = Heard { changed, ..Heard::default() };
         let mut needs = Vec::new();
-        for _ in 0..ASK_ROUNDS_MAX {
-            let plan = self.reconcile(&key, &heard);
-            if plan.asks.is_empty() {
-                let end = self.carry_out(&key, plan, heard, &mut needs).await;
-                return Turned { key, turn, end, needs };
+        for _ in 0..ROUNDS_MAX {
+            let mut plan = self.reconcile(&key, &heard);
+            if !plan.asks.is_empty() {
+                match asks::answer(&self.client, std::mem::take(&mut plan.asks)).await {
+                    Ok(answers) => heard.answers.extend(answers),
+                    Err(status) => {
+                        tracing::warn!(controller = self.controller.name(), %key, "asking the API server: {status}");
+                        return Turned { key, turn, end: End::Failed, needs };
+                    }
+                }
+                continue;
             }
-            match asks::answer(&self.client, plan.asks).await {
-                Ok(answers) => heard.answers.extend(answers),
-                Err(status) => {
-                    tracing::warn!(controller = self.controller.name(), %key, "asking the API server: {status}");
+            let wake = plan.wake;
+            let reporting = heard.refused.is_some();
+            match self.carry_out(plan, &mut needs).await {
+                None if reporting => return Turned { key, turn, end: End::Failed, needs },
+                None => {
+                    let end = End::Done { wake: wake.map(|at| self.instant(at)) };
+                    return Turned { key, turn, end, needs };
+                }
+                Some((write, status)) if !reporting && !carry::is_quiet(&status) => {
+                    tracing::info!(controller = self.controller.name(), %key, "refused: {status}");
+                    let changed = std::mem::take(&mut heard.changed);
+                    heard = Heard { refused: Some((write, status)), answers: Vec::new(), changed };
+                }
+                Some((_, status)) => {
+                    tracing::debug!(controller = self.controller.name(), %key, "looking again: {status}");
                     return Turned { key, turn, end: End::Failed, needs };
                 }
             }
@@ -125,27 +144,15 @@ impl Driver {
         Turned { key, turn, end: End::Failed, needs }
     }
 
-    async fn carry_out(&self, key: &Key, plan: Plan, heard: Heard, needs: &mut Vec<(Resource, Need)>) -> End {
-        let Plan { steps, events, wake, .. } = plan;
-        let carried = carry(&self.client, steps).await;
+    /// Carries a plan out; answers its first refusal.
+    async fn carry_out(&self, plan: Plan, needs: &mut Vec<(Resource, Need)>) -> Option<(Write, Status)> {
+        let carried = carry(&self.client, plan.steps).await;
         self.tell(carried.occurrences);
         needs.extend(carried.needs);
-        let Some((write, status)) = carried.refused else {
-            self.tell(events.iter().map(|event| carry::occurrence(event, "", "")).collect());
-            return End::Done { wake: wake.map(|at| self.instant(at)) };
-        };
-        if carry::is_quiet(&status) {
-            tracing::debug!(controller = self.controller.name(), %key, "looking again: {status}");
-            return End::Failed;
+        if carried.refused.is_none() {
+            self.tell(plan.events.iter().map(|event| carry::occurrence(event, "", "")).collect());
         }
-        tracing::info!(controller = self.controller.name(), %key, "refused: {status}");
-        let heard = Heard { refused: Some((write, status)), answers: Vec::new(), changed: heard.changed };
-        let report = self.reconcile(key, &heard);
-        let carried = carry(&self.client, report.steps).await;
-        self.tell(carried.occurrences);
-        self.tell(report.events.iter().map(|event| carry::occurrence(event, "", "")).collect());
-        needs.extend(carried.needs);
-        End::Failed
+        carried.refused
     }
 
     fn tell(&self, occurrences: Vec<client::events::Occurrence>) {
