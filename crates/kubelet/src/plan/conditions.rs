@@ -11,6 +11,11 @@ use super::spec;
 
 const OWNED: [&str; 5] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
+/// Whether this condition is the kubelet's to write.
+pub fn owned(type_: &str) -> bool {
+    OWNED.contains(&type_)
+}
+
 /// What the conditions follow from.
 pub struct Facts<'a> {
     pub pod: &'a Pod,
@@ -35,7 +40,7 @@ fn no(reason: &'static str, message: String) -> Verdict {
 
 /// All conditions of the pod: others' as they are, ours as the facts say; times move only when a status flips.
 pub fn conditions(facts: &Facts, old: &[PodCondition], now: Timestamp) -> Vec<PodCondition> {
-    let mut out: Vec<_> = old.iter().filter(|c| !OWNED.contains(&c.type_.as_str())).cloned().collect();
+    let mut out: Vec<_> = old.iter().filter(|c| !owned(&c.type_)).cloned().collect();
     let ready = ready(facts, &out);
     let ours = [
         ("PodReadyToStartContainers", Verdict { status: facts.sandbox_ready, reason: "", message: String::new() }),

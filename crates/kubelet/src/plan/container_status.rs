@@ -175,7 +175,8 @@ fn state(cx: &Context, c: &Container) -> ContainerState {
             };
             ContainerState { terminated: Some(terminated), ..ContainerState::default() }
         }
-        State::Created | State::Unknown => waiting("", None),
+        State::Created => waiting("ContainerCreating", None),
+        State::Unknown => waiting("", None),
     }
 }
 
@@ -196,10 +197,14 @@ fn waits(
     if cx.ending || !should {
         return None;
     }
+    let crash = crash_loop(cx, container, newest, wake);
     if let Some(failure) = cx.seen.failures.get(&container.name) {
-        return Some((failure.reason.clone(), Some(failure.message.clone())));
+        // A container that was made and could not run shows its back-off after a moment.
+        if crash.is_none() || cx.now < failure.retry {
+            return Some((failure.reason.clone(), Some(failure.message.clone())));
+        }
     }
-    image_failure(cx, container, wake).or_else(|| crash_loop(cx, container, newest, wake))
+    image_failure(cx, container, wake).or(crash)
 }
 
 fn image_failure(cx: &Context, container: &Spec, wake: &mut Option<Timestamp>) -> Option<(String, Option<String>)> {

@@ -40,6 +40,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     pub status: PodStatus,
     pub wake: Option<Timestamp>,
+    /// The time for which this was planned.
+    pub now: Option<Timestamp>,
     /// The pod has come to its end, or is on the way there.
     pub ending: bool,
     /// Nothing of a gone pod is left.
@@ -47,11 +49,15 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Adds a step unless it flies already.
+    /// Adds a step unless it flies already or has failed a moment ago.
     fn step(&mut self, seen: &Seen, step: Step) {
         let flight = step.flight();
-        if !seen.flies(&flight) && !self.steps.iter().any(|s| s.flight() == flight) {
-            self.steps.push(step);
+        if seen.flies(&flight) || self.steps.iter().any(|s| s.flight() == flight) {
+            return;
+        }
+        match seen.retries.get(&flight) {
+            Some(retry) if self.now.is_some_and(|now| now < *retry) => self.wake_at(*retry),
+            _ => self.steps.push(step),
         }
     }
 
@@ -62,7 +68,7 @@ impl Plan {
 
 /// Plans a pod's next steps. `written` says that the API has the last status of this plan.
 pub fn plan(pod: &Pod, seen: &Seen, now: Timestamp) -> Plan {
-    let mut plan = Plan::default();
+    let mut plan = Plan { now: Some(now), ..Plan::default() };
     if !seen.observed {
         return Plan { status: seen.latest.clone(), ..plan };
     }

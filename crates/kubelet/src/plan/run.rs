@@ -73,7 +73,7 @@ fn without_sandbox(pod: &Pod, seen: &Seen, now: Timestamp, plan: &mut Plan) -> b
         let (id, container) = (c.id.clone(), c.name.clone());
         plan.step(seen, Step::StopContainer { id, container, grace_s: 0, message, why: Why::Unknown });
     }
-    if !seen.any_running() && due(seen.sandbox_retry, now, plan) {
+    if !seen.any_running() {
         plan.step(seen, Step::CreateSandbox { attempt });
     }
     false
@@ -81,18 +81,16 @@ fn without_sandbox(pod: &Pod, seen: &Seen, now: Timestamp, plan: &mut Plan) -> b
 
 /// Volumes, and the images of all containers that have not run yet, are prepared beside the sandbox.
 fn prepare(pod: &Pod, seen: &Seen, now: Timestamp, start: &[Spec], plan: &mut Plan) {
-    match &seen.volumes {
-        Volumes::Ready => {}
-        Volumes::Absent => plan.step(seen, Step::PrepareVolumes),
-        Volumes::Failed { retry } => {
-            if due(Some(*retry), now, plan) {
-                plan.step(seen, Step::PrepareVolumes);
-            }
-        }
+    if seen.volumes == Volumes::Absent {
+        plan.step(seen, Step::PrepareVolumes);
     }
     let first_time = spec::containers(pod).iter().filter(|c| seen.container(&c.name).is_none());
     let missing = first_time.filter(|c| !start.iter().any(|s| s.name == c.name));
     for container in start.iter().chain(missing) {
+        // A container between create and start is not one to start again.
+        if seen.flies(&Flight::Start(container.name.clone())) {
+            continue;
+        }
         let attempt = attempt(seen, &container.name);
         let delay_s = match seen.images.get(&container.name) {
             Some(Image::Ready { attempt: ready }) if *ready == attempt => continue,

@@ -85,8 +85,6 @@ pub enum Volumes {
     #[default]
     Absent,
     Ready,
-    /// The last try failed; an event wakes it earlier.
-    Failed { retry: Timestamp },
 }
 
 /// Why a container did not start, as `waiting.reason` and `waiting.message`.
@@ -125,7 +123,10 @@ pub struct Seen {
     pub containers: Vec<Container>,
     pub flying: BTreeSet<Flight>,
     pub volumes: Volumes,
-    pub sandbox_retry: Option<Timestamp>,
+    /// When steps that failed may be tried again.
+    pub retries: BTreeMap<Flight, Timestamp>,
+    /// How often such a step has failed in a row.
+    pub tries: BTreeMap<Flight, u32>,
     /// By container name.
     pub images: BTreeMap<String, Image>,
     pub failures: BTreeMap<String, Failure>,

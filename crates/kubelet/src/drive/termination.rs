@@ -1,0 +1,56 @@
+//! The termination message of a container: its file, or the end of its log when it failed.
+//!
+//! Source: <https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/>.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use rpc::cri::ContainerStatus;
+
+use crate::plan::config::labels;
+
+const MESSAGE_BYTES_MAX: usize = 4096;
+const LOG_BYTES_MAX: usize = 2048;
+const LOG_LINES_MAX: usize = 80;
+/// What is read from a log's end to find those lines: CRI puts up to 50 bytes before each.
+const LOG_TAIL_BYTES: u64 = 16 << 10;
+
+/// The message; nothing when the container was not to leave one.
+pub fn message(status: &ContainerStatus) -> Option<String> {
+    let path = status.annotations.get(labels::TERMINATION_PATH)?;
+    let policy = status.annotations.get(labels::TERMINATION_POLICY).map_or("File", String::as_str);
+    let mount = status.mounts.iter().find(|m| m.container_path == *path);
+    let told = mount.map(|m| first_bytes(Path::new(&m.host_path))).unwrap_or_default();
+    if told.is_empty() && policy == "FallbackToLogsOnError" && status.exit_code != 0 {
+        return log_end(Path::new(&status.log_path)).or(Some(told));
+    }
+    Some(told).filter(|t| !t.is_empty())
+}
+
+fn first_bytes(path: &Path) -> String {
+    let mut content = Vec::new();
+    let limit = MESSAGE_BYTES_MAX as u64;
+    match File::open(path).and_then(|f| f.take(limit).read_to_end(&mut content)) {
+        Ok(_) => String::from_utf8_lossy(&content).into_owned(),
+        Err(e) => format!("Error on reading termination log {}: {e}", path.display()),
+    }
+}
+
+/// The last lines of a CRI log without what the runtime put before them.
+fn log_end(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    let start = length.saturating_sub(LOG_TAIL_BYTES);
+    file.seek(SeekFrom::Start(start)).ok()?;
+    let mut content = Vec::new();
+    file.take(LOG_TAIL_BYTES).read_to_end(&mut content).ok()?;
+    let text = String::from_utf8_lossy(&content);
+    let mut lines: Vec<&str> = text.lines().skip(usize::from(start > 0)).collect();
+    lines = lines.split_off(lines.len().saturating_sub(LOG_LINES_MAX));
+    let bare = lines.iter().map(|line| line.splitn(4, ' ').nth(3).unwrap_or_default());
+    let mut out: String = bare.map(|line| format!("{line}\n")).collect();
+    let cut = out.len().saturating_sub(LOG_BYTES_MAX);
+    let cut = (cut..=out.len()).find(|i| out.is_char_boundary(*i)).unwrap_or(0);
+    Some(out.split_off(cut))
+}
