@@ -1,13 +1,18 @@
 //! The core group, v1.
 
+pub mod binding;
 pub mod claim_spec;
+pub mod component_status;
 pub mod configmap;
 pub mod endpoints;
 pub mod event;
+pub mod limit_range;
 pub mod namespace;
 pub mod node;
 pub mod pod;
 pub mod pod_spec;
+pub mod pod_template;
+pub mod resource_quota;
 pub mod secret;
 pub mod service;
 pub mod service_account;

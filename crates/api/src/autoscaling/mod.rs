@@ -1,0 +1,3 @@
+//! autoscaling/v1 and v2.
+
+pub mod scale;

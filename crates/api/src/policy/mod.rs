@@ -1,0 +1,4 @@
+//! policy/v1.
+
+pub mod eviction;
+pub mod pod_disruption_budget;
