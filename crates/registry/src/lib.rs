@@ -169,3 +169,6 @@ impl Registry {
         &self.world
     }
 }
+
+#[cfg(test)]
+mod tests;

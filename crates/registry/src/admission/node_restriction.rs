@@ -43,7 +43,7 @@ pub fn admit(asked: &Asked<'_>, view: &View<'_>) -> Result<Patch, Refusal> {
             Err(asked.forbidden(&format!("unexpected pod subresource {other:?}, only 'status' and 'eviction' are allowed")))
         }
         ("", "nodes", _) => own_node(node, asked),
-        ("", "persistentvolumeclaims", "status") => Ok(()),
+        ("", "persistentvolumeclaims", "status") => claim_status(node, asked),
         ("", "persistentvolumeclaims", _) => Err(asked.forbidden("may only update PVC status")),
         ("", "serviceaccounts", "token") if asked.operation == Operation::Create => token(node, asked, view),
         ("coordination.k8s.io", "leases", _) => lease(node, asked),
@@ -176,6 +176,28 @@ fn pod_status(node: &str, asked: &Asked<'_>) -> Result<(), Refusal> {
         return Err(asked.forbidden(&format!("node {node:?} cannot update resource claim statues")));
     }
     Ok(())
+}
+
+/// A node reports the size and the conditions of a claim, and nothing else.
+fn claim_status(node: &str, asked: &Asked<'_>) -> Result<(), Refusal> {
+    if asked.operation != Operation::Update {
+        return Err(asked.forbidden(&format!("unexpected operation {:?}", asked.operation.name())));
+    }
+    let fixed = |claim: &Value| {
+        let mut claim = claim.clone();
+        tree::set(&mut claim, "metadata.resourceVersion", "");
+        for open in ["capacity", "conditions", "allocatedResourceStatuses", "allocatedResources"] {
+            tree::remove(&mut claim, &format!("status.{open}"));
+        }
+        tree::remove(&mut claim, "metadata.managedFields");
+        claim
+    };
+    match fixed(asked.object) == fixed(asked.old) {
+        true => Ok(()),
+        false => Err(asked.forbidden(&format!(
+            "node {node:?} is not allowed to update fields other than status.capacity and status.conditions"
+        ))),
+    }
 }
 
 fn pod_eviction(node: &str, asked: &Asked<'_>, view: &View<'_>) -> Result<(), Refusal> {

@@ -41,6 +41,12 @@ type Planner = fn(Option<&mut Value>, Option<&Value>, &Pools<'_>) -> Result<Vec<
 /// Which collections allocate.
 const PLANNERS: &[(&str, Planner)] = &[("core/services", service::plan)];
 
+/// Whether writes of this kind allocate anything.
+pub fn applies(kind: &Kind) -> bool {
+    let collection = keys::collection(kind);
+    PLANNERS.iter().any(|(name, _)| *name == collection)
+}
+
 /// Fills allocated fields of `new` in and says what is taken and released; `old` is null on create, `new` on
 /// delete.
 ///

@@ -46,21 +46,22 @@ impl Registry {
         warnings.extend(system::dedup_owners(&mut tree, false));
         system::wipe(&mut tree)?;
         system::place(kind, &request.namespace, &mut tree)?;
-        for attempt in 1.. {
-            let mut new = tree.clone();
-            let generated = system::name(&mut new, || self.world.name_suffix());
+        let mut attempt = 1;
+        loop {
+            let generates = meta::name(&tree).is_empty() && !meta::generate_name(&tree).is_empty();
+            let mut new = if generates { tree.clone() } else { std::mem::take(&mut tree) };
+            system::name(&mut new, || self.world.name_suffix());
             let mut said = warnings.clone();
             match self.create_named(user, kind, request, new, &mut said).await {
                 Ok(object) => {
                     let answer = answer(201, Content::Object(presented(kind, &object)));
                     return Ok(Answer { warnings: said, ..answer });
                 }
-                Err(status) if generated && status.is_already_exists() && attempt < GENERATED_NAMES_MAX => {}
-                Err(status) if generated && status.is_already_exists() => return Err(no_free_name(status)),
-                Err(status) => return Err(status),
+                Err(status) if !generates || !status.is_already_exists() => return Err(status),
+                Err(status) if attempt == GENERATED_NAMES_MAX => return Err(no_free_name(status)),
+                Err(_) => attempt += 1,
             }
         }
-        Err(Status::internal("no name was generated"))
     }
 
     async fn create_named(
@@ -105,13 +106,14 @@ impl Registry {
         &self,
         kind: &'static Kind,
         request: &Request,
-        tree: Value,
+        mut tree: Value,
         warnings: &mut Vec<String>,
     ) -> Result<Arc<Object>, Status> {
         let name = meta::name(&tree).to_owned();
         let mut warned = false;
         for _ in 0..ALLOCATIONS_MAX {
-            let mut new = tree.clone();
+            // Only what allocates can come here twice.
+            let mut new = if allocate::applies(kind) { tree.clone() } else { std::mem::take(&mut tree) };
             let sides = allocate::plan(kind, Some(&mut new), None, &self.allocation())?;
             system::validate_new(kind, &new)?;
             if !std::mem::replace(&mut warned, true) {

@@ -106,6 +106,8 @@ impl Registry {
             self.admit_delete(user, kind, request, (namespace, name), &tree).await?;
             let marked = match &plan {
                 Deletion::Pending => return Ok(Left::Marked(object)),
+                // Marked as it is to be already: nothing is written.
+                Deletion::Mark(marked) if *marked == *tree => return Ok(Left::Marked(object)),
                 Deletion::Mark(marked) => Some(marked),
                 Deletion::Now => None,
             };
