@@ -32,6 +32,8 @@ type Filter = Arc<dyn Fn(Option<&Shared>, Option<&Shared>) -> bool + Send + Sync
 pub struct Watch {
     pub resource: Resource,
     pub form: TypeId,
+    /// A field selector; empty means all objects.
+    pub fields: &'static str,
     /// Makes the form.
     pub decode: fn(&Object) -> Result<Shared, Status>,
     /// Index name, and the values of an object.
@@ -55,12 +57,19 @@ impl Watch {
         Self {
             resource,
             form: TypeId::of::<T>(),
+            fields: "",
             decode: |object| object.decode::<T>().map(|form| form as Shared),
             indexes: Vec::new(),
             keys: Arc::new(|_, _| Vec::new()),
             filter: None,
             timed: false,
         }
+    }
+
+    /// Only the objects that a field selector selects. A controller sees one selection of a kind and form.
+    pub fn fields(mut self, selector: &'static str) -> Self {
+        self.fields = selector;
+        self
     }
 
     pub fn index<T: 'static>(mut self, index: &'static Index<T>) -> Self {

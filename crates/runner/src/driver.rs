@@ -15,7 +15,7 @@ use client::{Client, World};
 use control::heard::Heard;
 use control::plan::{Plan, Write};
 use control::resource::Resource;
-use control::{Controller, View};
+use control::{Controller, View, Watch};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
@@ -39,6 +39,7 @@ const ROUNDS_MAX: usize = 8;
 /// One controller with all that it runs on.
 pub struct Driver {
     pub controller: Arc<dyn Controller>,
+    pub watches: Arc<[Watch]>,
     pub hub: Arc<Hub>,
     pub client: Client,
     pub recorder: Recorder,
@@ -56,21 +57,21 @@ struct Turned {
 impl Driver {
     /// Reconciles until `stop`; plans in flight are carried out to their end.
     pub async fn run(self, stop: CancellationToken) {
-        let watches = self.controller.watches();
-        if stop.run_until_cancelled(self.hub.synced(&watches)).await.is_none() {
+        if stop.run_until_cancelled(self.hub.synced(&self.watches)).await.is_none() {
             return;
         }
+        let start = (self.world.now)();
         let mut queue = Queue::default();
         let mut changed = Changed::new();
-        let start = self.hub.keys_of_all(&watches);
-        start.iter().chain(&self.controller.first_keys()).for_each(|key| queue.mark(key));
+        let first = self.hub.keys_of_all(&self.watches);
+        first.iter().chain(&self.controller.first_keys()).for_each(|key| queue.mark(key));
         let mut turns = FuturesUnordered::new();
         loop {
             self.drain(&mut queue, &mut changed);
             while turns.len() < TURNS_MAX
                 && let Some((key, turn)) = queue.pop()
             {
-                let times = changed.get(&key).cloned().unwrap_or_default();
+                let times = self.times(changed.get(&key), start);
                 turns.push(self.turn(key, turn, times));
             }
             let timer = queue.next_timer();
@@ -100,8 +101,18 @@ impl Driver {
         arrived.met.iter().for_each(|(key, turn)| queue.met(key, *turn));
     }
 
+    /// When the timed kinds changed; what was not seen to change has been so since the start.
+    fn times(
+        &self,
+        changed: Option<&BTreeMap<Resource, Timestamp>>,
+        start: Timestamp,
+    ) -> BTreeMap<Resource, Timestamp> {
+        let timed = self.watches.iter().filter(|watch| watch.timed).map(|watch| watch.resource);
+        timed.map(|kind| (kind, changed.and_then(|c| c.get(&kind)).copied().unwrap_or(start))).collect()
+    }
+
     fn reconcile(&self, key: &Key, heard: &Heard) -> Plan {
-        let pinned = self.hub.pin();
+        let pinned = self.hub.pin(&self.watches);
         self.controller.reconcile(key, &View::new(&pinned), heard, (self.world.now)())
     }
 
@@ -187,10 +198,7 @@ impl Driver {
         for (key, turn) in queue.fire(Instant::now()) {
             tracing::warn!(controller = self.controller.name(), %key, "caches do not show what was written: listing again");
             // One fresh list of everything that the controller watches settles it, whatever was missing.
-            let mut shelves = Vec::new();
-            for watch in self.controller.watches() {
-                shelves.extend(self.hub.shelf(watch.resource, watch.form).cloned());
-            }
+            let shelves: Vec<_> = self.watches.iter().filter_map(|watch| self.hub.shelf(watch)).collect();
             for shelf in &shelves {
                 shelf.barrier.forget(&key, &self.inbox);
             }

@@ -31,9 +31,12 @@ pub struct Shelf {
     pub barrier: Barrier,
 }
 
-/// All shared caches by resource and form.
+/// A shared cache: resource, form, and the field selector of what is in it.
+type Id = (Resource, TypeId, &'static str);
+
+/// All shared caches.
 pub struct Hub {
-    shelves: BTreeMap<(Resource, TypeId), Arc<Shelf>>,
+    shelves: BTreeMap<Id, Arc<Shelf>>,
 }
 
 /// The only fields that are read of an object besides its form.
@@ -56,9 +59,9 @@ struct IdentityMeta {
 impl Hub {
     /// Caches for all that the controllers declare; they are empty until [`Hub::run`].
     pub fn new(controllers: &[Arc<dyn Controller>], client: &Client, world: World) -> Self {
-        let mut sources: BTreeMap<(Resource, TypeId), CacheSource<Held>> = BTreeMap::new();
+        let mut sources: BTreeMap<Id, CacheSource<Held>> = BTreeMap::new();
         for watch in controllers.iter().flat_map(|controller| controller.watches()) {
-            let source = sources.entry((watch.resource, watch.form)).or_insert_with(|| source(&watch));
+            let source = sources.entry(id(&watch)).or_insert_with(|| source(&watch));
             for (name, values) in watch.indexes {
                 if source.indexes.iter().all(|index| index.name != name) {
                     source
@@ -83,29 +86,30 @@ impl Hub {
     /// Waits until all that a controller watches has been listed.
     pub async fn synced(&self, watches: &[Watch]) {
         for watch in watches {
-            if let Some(shelf) = self.shelf(watch.resource, watch.form) {
+            if let Some(shelf) = self.shelf(watch) {
                 shelf.cache.synced().await;
             }
         }
     }
 
-    pub fn shelf(&self, resource: Resource, form: TypeId) -> Option<&Arc<Shelf>> {
-        self.shelves.get(&(resource, form))
+    pub fn shelf(&self, watch: &Watch) -> Option<&Arc<Shelf>> {
+        self.shelves.get(&id(watch))
     }
 
-    /// The caches of a resource, whatever the form.
+    /// The whole caches of a resource, whatever the form. One of a selection may never show a write.
     pub fn of_resource(&self, resource: Resource) -> impl Iterator<Item = &Arc<Shelf>> {
-        self.shelves.iter().filter(move |((held, _), _)| *held == resource).map(|(_, shelf)| shelf)
+        let whole = move |(held, _, fields): &Id| *held == resource && fields.is_empty();
+        self.shelves.iter().filter(move |(id, _)| whole(id)).map(|(_, shelf)| shelf)
     }
 
     /// Sends the keys of changes to a controller's inbox, and tells barriers of progress after that.
-    pub fn connect(self: &Arc<Self>, watches: &[Watch], inbox: &Arc<Inbox>, world: World) {
-        for watch in watches {
-            let Some(shelf) = self.shelf(watch.resource, watch.form) else { continue };
-            let (hub, watch, inbox) = (Arc::downgrade(self), watch.clone(), inbox.clone());
+    pub fn connect(self: &Arc<Self>, watches: &Arc<[Watch]>, inbox: &Arc<Inbox>, world: World) {
+        for (at, watch) in watches.iter().enumerate() {
+            let Some(shelf) = self.shelf(watch) else { continue };
+            let (hub, watches, inbox) = (Arc::downgrade(self), watches.clone(), inbox.clone());
             shelf.cache.listen(Box::new(move |changes| {
                 let Some(hub) = hub.upgrade() else { return };
-                changes.iter().for_each(|change| hub.concern(&watch, change, &inbox, world));
+                changes.iter().for_each(|change| hub.concern(&watches, at, change, &inbox, world));
             }));
         }
     }
@@ -122,12 +126,13 @@ impl Hub {
         }
     }
 
-    fn concern(&self, watch: &Watch, change: &Change<Held>, inbox: &Inbox, world: World) {
+    fn concern(&self, watches: &[Watch], at: usize, change: &Change<Held>, inbox: &Inbox, world: World) {
+        let watch = &watches[at];
         let (old, new) = (change.old().map(|held| &held.form), change.current().map(|held| &held.form));
         if watch.filter.as_ref().is_some_and(|filter| !filter(old, new)) {
             return;
         }
-        let pinned = self.pin();
+        let pinned = self.pin(watches);
         let view = View::new(&pinned);
         let mut keys: Vec<Key> =
             [old, new].into_iter().flatten().flat_map(|form| (watch.keys)(&**form, &view)).collect();
@@ -139,11 +144,11 @@ impl Hub {
 
     /// The keys that everything that is there concerns, for a controller's start.
     pub fn keys_of_all(&self, watches: &[Watch]) -> Vec<Key> {
-        let pinned = self.pin();
+        let pinned = self.pin(watches);
         let view = View::new(&pinned);
         let mut keys = Vec::new();
         for watch in watches {
-            let Some(shelf) = self.shelf(watch.resource, watch.form) else { continue };
+            let Some(shelf) = self.shelf(watch) else { continue };
             for (_, held) in shelf.cache.snapshot().iter() {
                 keys.extend((watch.keys)(&*held.form, &view));
             }
@@ -153,17 +158,21 @@ impl Hub {
         keys
     }
 
-    /// A reader that sees one state of each cache for its life.
-    pub fn pin(&self) -> Pinned<'_> {
-        Pinned { hub: self, seen: RefCell::default() }
+    /// A reader of what is watched that sees one state of each cache for its life.
+    pub fn pin<'a>(&'a self, watches: &'a [Watch]) -> Pinned<'a> {
+        Pinned { hub: self, watches, seen: RefCell::default() }
     }
+}
+
+fn id(watch: &Watch) -> Id {
+    (watch.resource, watch.form, watch.fields)
 }
 
 fn source(watch: &Watch) -> CacheSource<Held> {
     let decode = watch.decode;
     let resource = &watch.resource;
     let resource = client::Resource::new(resource.group, resource.version, resource.plural, resource.kind);
-    CacheSource::new(resource, Arc::new(move |object| held(object, decode)))
+    CacheSource::new(resource, Arc::new(move |object| held(object, decode))).fields(watch.fields)
 }
 
 fn held(object: &Arc<Object>, decode: fn(&Object) -> Result<Shared, Status>) -> Result<Decoded<Held>, Status> {
@@ -179,6 +188,7 @@ fn held(object: &Arc<Object>, decode: fn(&Object) -> Result<Shared, Status>) -> 
 /// See [`Hub::pin`].
 pub struct Pinned<'a> {
     hub: &'a Hub,
+    watches: &'a [Watch],
     seen: RefCell<BTreeMap<(Resource, TypeId), Arc<dyn Source>>>,
 }
 
@@ -188,7 +198,8 @@ impl Sources for Pinned<'_> {
         if let Some(seen) = self.seen.borrow().get(&id) {
             return Some(seen.clone());
         }
-        let snapshot = self.hub.shelf(resource, form)?.cache.snapshot();
+        let watch = self.watches.iter().find(|watch| (watch.resource, watch.form) == id)?;
+        let snapshot = self.hub.shelf(watch)?.cache.snapshot();
         let source: Arc<dyn Source> = Arc::new(Still(snapshot));
         self.seen.borrow_mut().insert(id, source.clone());
         Some(source)

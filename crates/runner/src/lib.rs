@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use client::events::{Teller, recorder};
 use client::{Client, World};
-use control::Controller;
+use control::{Controller, Watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -64,8 +64,9 @@ pub async fn run(
         let (recorder, writing) = recorder(client.clone(), teller, config.world, rest_stop.clone());
         rest.spawn(writing);
         let inbox = Arc::new(Inbox::default());
-        hub.connect(&controller.watches(), &inbox, config.world);
-        let driver = Driver { controller, hub: hub.clone(), client, recorder, inbox, world: config.world };
+        let watches: Arc<[Watch]> = controller.watches().into();
+        hub.connect(&watches, &inbox, config.world);
+        let driver = Driver { controller, watches, hub: hub.clone(), client, recorder, inbox, world: config.world };
         drivers.spawn(driver.run(drivers_stop.clone()));
     }
     hub.connect_barriers();
