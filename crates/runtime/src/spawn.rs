@@ -1,0 +1,47 @@
+//! Starts shims from a sealed copy of this executable, so that no container can ever overwrite the file that is also the
+//! control plane. Not here: talking to them.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::process::Stdio;
+
+use rustix::fs::{MemfdFlags, SealFlags};
+
+use crate::shim;
+
+/// The executable in memory, sealed against every change.
+pub struct Executable(File);
+
+impl Executable {
+    /// Copies the running executable.
+    pub fn of_this_process() -> io::Result<Executable> {
+        let mut source = File::open("/proc/self/exe")?;
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let mut copy = File::from(rustix::fs::memfd_create("kybern", flags)?);
+        io::copy(&mut source, &mut copy)?;
+        let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+        rustix::fs::fcntl_add_seals(&copy, seals)?;
+        Ok(Executable(copy))
+    }
+
+    /// Starts a shim that listens at `socket`. Returns our end of its first connection, and its process id.
+    pub fn spawn(&self, socket: &Path) -> io::Result<(OwnedFd, u32)> {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let log = File::options().create(true).append(true).open(socket.with_extension("log"))?;
+        let child = tokio::process::Command::new(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+            .arg0("kybern")
+            .arg(shim::ROLE)
+            .arg(socket)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(log))
+            .spawn()?;
+        let pid = child.id().unwrap_or_default();
+        Ok((ours, pid))
+    }
+}

@@ -1,0 +1,49 @@
+//! The runtime with real containers: needs root. Each test has folders, a cgroup and an address range of its own.
+//!
+//! `cargo test -p runtime --test node [FILTER]`. The image is made from Debian's busybox, if there is one.
+
+mod life;
+mod node;
+mod sessions;
+
+type Body = fn(&node::Node) -> futures::future::BoxFuture<'_, ()>;
+type Test = (&'static str, Body);
+
+macro_rules! tests {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        vec![$((concat!(stringify!($module), "::", stringify!($name)), (|node| Box::pin($module::$name(node))) as Body)),*]
+    };
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|arg| arg == runtime::shim::ROLE) {
+        runtime::shim::main(args);
+    }
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: needs root for namespaces, mounts and cgroups");
+        return;
+    }
+    let filter = args.into_iter().find(|arg| !arg.starts_with('-')).unwrap_or_default();
+    let all: Vec<Test> = tests![
+        life::a_container_prints_and_ends,
+        life::a_container_is_stopped_and_removed,
+        life::a_wrong_command_is_reported,
+        life::containers_outlive_the_runtime,
+        life::a_killed_shim_is_buried,
+        life::limits_and_users_hold,
+        sessions::exec_sync_answers,
+    ];
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    for (name, test) in all.into_iter().filter(|(name, _)| name.contains(&filter)) {
+        eprintln!("test {name} ...");
+        let started = std::time::Instant::now();
+        runtime.block_on(async {
+            let mut node = node::Node::new(name).await;
+            node.open().await;
+            test(&node).await;
+            node.close().await;
+        });
+        eprintln!("test {name} ... ok, {} ms", started.elapsed().as_millis());
+    }
+}
