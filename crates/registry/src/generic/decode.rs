@@ -12,6 +12,8 @@ use serde_json::Value;
 pub struct Decoded {
     pub tree: Value,
     pub warnings: Vec<String>,
+    /// managedFields are right already.
+    pub tracked: bool,
 }
 
 /// The schema of a kind.
@@ -57,7 +59,7 @@ pub fn exactly(expected: Expected<'_>, body: &Body, options: &Options) -> Result
     if options.field_validation == FieldValidation::Strict && !unknown.is_empty() {
         return Err(schema::strict_error(schema, &unknown));
     }
-    Ok(Decoded { tree, warnings: warnings(&unknown, options.field_validation) })
+    Ok(Decoded { tree, warnings: warnings(&unknown, options.field_validation), tracked: false })
 }
 
 /// Unknown and duplicate fields as warnings, for those who want them.

@@ -100,3 +100,44 @@ async fn a_scale_shows_and_changes_replicas() {
     let negative = scale(Verb::Patch(PatchKind::Merge)).body(json!({"spec": {"replicas": -1}}));
     assert_eq!(f.refused(negative).await.code, 422);
 }
+
+#[tokio::test]
+async fn managers_are_written_down() {
+    let f = fixture().await;
+    let mut request = maps(Verb::Create).body(map("a", "1"));
+    request.options.field_manager = "one".into();
+    let made = f.tree(request).await;
+    let fields = &made["metadata"]["managedFields"];
+    assert_eq!((&fields[0]["manager"], &fields[0]["operation"]), (&json!("one"), &json!("Update")));
+    assert_eq!(fields[0]["fieldsV1"]["f:data"], json!({".": {}, "f:k": {}}));
+    let mut request = maps(Verb::Patch(PatchKind::Merge)).name("a").body(json!({"data": {"l": "1"}}));
+    request.options.field_manager = "two".into();
+    let patched = f.tree(request).await;
+    assert_eq!(patched["metadata"]["managedFields"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_applied_is_owned() {
+    let f = fixture().await;
+    let apply = |manager: &str, data: Value, force: bool| {
+        let tree = json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "a"}, "data": data});
+        let mut request = maps(Verb::Patch(PatchKind::Apply)).name("a").body(tree);
+        request.options.field_manager = manager.into();
+        request.options.force = force;
+        request
+    };
+    let made = f.call(apply("one", json!({"k": "1", "l": "1"}), false)).await.unwrap();
+    assert_eq!(made.code, 201);
+    let first = f.registry.revision();
+    assert_eq!(f.call(apply("one", json!({"k": "1", "l": "1"}), false)).await.unwrap().code, 200);
+    assert_eq!(f.registry.revision(), first);
+    let status = f.refused(apply("two", json!({"k": "2"}), false)).await;
+    assert_eq!((status.code, status.reason.as_str()), (409, "Conflict"));
+    f.call(apply("two", json!({"k": "2"}), true)).await.unwrap();
+    let left = f.tree(apply("one", json!({}), false)).await;
+    assert_eq!(left["data"], json!({"k": "2"}));
+    let mut nobody = apply("", json!({}), false);
+    nobody.options.field_manager = String::new();
+    let expected = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
+    assert_eq!(f.refused(nobody).await.message, expected);
+}

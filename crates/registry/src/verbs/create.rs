@@ -8,7 +8,7 @@ use machinery::object::Object;
 use machinery::request::{Answer, Content, Request};
 use machinery::status::Status;
 use machinery::{meta, tree};
-use serde_json::{Value, json};
+use serde_json::Value;
 use store::LeaseId;
 
 use super::get::{answer, presented};
@@ -42,7 +42,7 @@ impl Registry {
         request: &Request,
         decoded: Decoded,
     ) -> Result<Answer, Status> {
-        let Decoded { mut tree, mut warnings } = decoded;
+        let Decoded { mut tree, mut warnings, tracked } = decoded;
         warnings.extend(system::dedup_owners(&mut tree, false));
         system::wipe(&mut tree)?;
         system::place(kind, &request.namespace, &mut tree)?;
@@ -51,6 +51,9 @@ impl Registry {
             let generates = meta::name(&tree).is_empty() && !meta::generate_name(&tree).is_empty();
             let mut new = if generates { tree.clone() } else { std::mem::take(&mut tree) };
             system::name(&mut new, || self.world.name_suffix());
+            if !tracked {
+                self.track(kind, request, &Value::Null, &mut new)?;
+            }
             let mut said = warnings.clone();
             match self.create_named(user, kind, request, new, &mut said).await {
                 Ok(object) => {
@@ -72,7 +75,6 @@ impl Registry {
         mut new: Value,
         warnings: &mut Vec<String>,
     ) -> Result<Arc<Object>, Status> {
-        self.track(kind, request, &json!({}), &mut new)?;
         let name = meta::name(&new).to_owned();
         let asked = Asked {
             user,

@@ -67,7 +67,7 @@ impl Registry {
         let now = self.world.now_text();
         let make = |budget: &Value| disrupt(budget, meta::name(pod), &now);
         let name = meta::name(&budget).to_owned();
-        let change = Change { user, kind: budgets, request, name: &name, part: Part::Direct, make: &make };
+        let change = Change { user, kind: budgets, request, name: &name, part: Part::Direct, tracks: false, make: &make };
         self.change(change).await.map(|_| ())
     }
 }

@@ -28,7 +28,7 @@ impl Registry {
         }
         let body = body(&request.body)?;
         let make = |old: &Value| patched(kind, how, &body, old, &request.options);
-        let change = Change { user, kind, request, name: &request.name, part, make: &make };
+        let change = Change { user, kind, request, name: &request.name, part, tracks: true, make: &make };
         let (object, warnings) = self.change(change).await?;
         Ok(Answer { warnings, ..answer(200, Content::Object(presented(kind, &object))) })
     }

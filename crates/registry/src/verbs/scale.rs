@@ -70,7 +70,7 @@ impl Registry {
     ) -> Result<Answer, Status> {
         let paths = paths(kind)?;
         let make = |old: &Value| -> Made { Ok((scaled(kind, paths, edit, old)?, Vec::new())) };
-        let change = Change { user, kind, request, name: &request.name, part: Part::Main, make: &make };
+        let change = Change { user, kind, request, name: &request.name, part: Part::Main, tracks: true, make: &make };
         let (object, warnings) = self.change(change).await?;
         said.extend(warnings);
         let content = Content::Tree(Arc::new(scale_of(paths, &object.tree())));

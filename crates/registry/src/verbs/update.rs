@@ -50,6 +50,8 @@ pub(crate) struct Change<'a> {
     pub request: &'a Request,
     pub name: &'a str,
     pub part: Part,
+    /// Who set what is written down; server-side apply does that itself.
+    pub tracks: bool,
     /// From the object as it is; called again after a conflict.
     pub make: &'a (dyn Fn(&Value) -> Made + Send + Sync),
 }
@@ -84,7 +86,7 @@ impl Registry {
         self.known_revision(&decoded.tree).await?;
         let made = (decoded.tree.clone(), decoded.warnings.clone());
         let make = |_: &Value| Ok(made.clone());
-        let change = Change { user, kind, request, name: &request.name, part, make: &make };
+        let change = Change { user, kind, request, name: &request.name, part, tracks: true, make: &make };
         match self.change(change).await {
             Err(status) if status.is_not_found() && kind.create_on_update && matches!(part, Part::Main) => {
                 self.create_by_update(user, kind, request, decoded).await
@@ -179,6 +181,9 @@ impl Registry {
             return Ok(());
         }
         changes::keep_system_fields(new, old);
+        if change.tracks {
+            self.track(kind, change.request, old, new)?;
+        }
         match change.part {
             Part::Main => (kind.prepare_update)(new, old),
             Part::Status => {
@@ -188,7 +193,7 @@ impl Registry {
             Part::Open(part) => (part.prepare)(new, old),
             Part::Direct => {}
         }
-        self.track(kind, change.request, old, new)
+        Ok(())
     }
 
     async fn admit_change(&self, change: &Change<'_>, new: &mut Value, old: &Value) -> Result<(), Status> {
