@@ -125,7 +125,7 @@ pub(super) fn zero(node: Node<'_>) -> Value {
 }
 
 /// Go writes a float without fraction as an integer.
-pub(super) fn float(value: f64) -> Option<Value> {
+pub(crate) fn float(value: f64) -> Option<Value> {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() < EXACT_MAX {
         #[expect(clippy::cast_possible_truncation, reason = "it is whole and in range")]

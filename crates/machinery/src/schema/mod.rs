@@ -20,6 +20,7 @@ mod syntax;
 mod types;
 
 pub use canonical::canonicalize;
+pub(crate) use canonical::float;
 pub use decode::{check, decode};
 pub use strict::{Unknown, strict_error};
 pub use syntax::syntax_error;

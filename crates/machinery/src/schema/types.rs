@@ -176,6 +176,11 @@ impl Schema {
         }
     }
 
+    /// The object that Go's zero value of the type is written as: `{"metadata":{},"spec":{…},"status":{}}`.
+    pub fn zero(&self) -> serde_json::Value {
+        super::canonical::zero(self.node())
+    }
+
     pub fn arena(&self) -> &Arc<Arena> {
         &self.arena
     }
