@@ -1,0 +1,110 @@
+//! Requests for resources: from path, query and body to the front, and its answer to bytes.
+
+use std::sync::Arc;
+
+use api::Kind;
+use futures::StreamExt;
+use http::{Method, Request as HttpRequest, Response};
+use hyper::body::Incoming;
+use machinery::identity::User;
+use machinery::request::{Answer, Request, Verb};
+use machinery::status::Status;
+use registry::present::Include;
+
+use crate::authz::Attributes;
+use crate::door::{Call, Door};
+use crate::metrics::Labels;
+use crate::wire::accept;
+use crate::wire::answer::{self, Style};
+use crate::wire::path::ResourcePath;
+use crate::wire::{Body, Reshape, intake, watch_body};
+use crate::{shape, streams};
+
+/// Authorizes and answers.
+///
+/// # Errors
+/// Any `Status` that upstream answers with.
+pub async fn answer(
+    door: &Arc<Door>,
+    call: Call,
+    path: ResourcePath,
+    user: User,
+    incoming: HttpRequest<Incoming>,
+    labels: &mut Labels,
+) -> Result<Response<Body>, Status> {
+    label(labels, &call, &path);
+    if streams::is_stream(&path) {
+        return streams::answer(door, call, path, user, incoming).await;
+    }
+    let verb = intake::verb(&path, &call.method, &call.query, &call.headers)?;
+    let mut request = intake::request(path, verb, &call.query, &call.headers)?;
+    door.front.authorizer.check(&user, &Attributes::of(&request)).await?;
+    let kind = api::by_plural(&request.group, &request.version, &request.resource);
+    let wanted = accept::wanted(&call.headers)?;
+    let include = Include::parse(call.query.get("includeObject").unwrap_or_default())?;
+    if verb == Verb::Watch {
+        let reshape = shape::per_event(kind, wanted.shape, include);
+        return watch(door, &call, user, request, reshape).await;
+    }
+    if !matches!(call.method, Method::GET | Method::HEAD) {
+        let bytes = intake::read_body(incoming.into_body()).await?;
+        intake::put_body(&mut request, bytes, &call.headers)?;
+    }
+    let answered = door.front.registry().call(&user, request).await?;
+    send(kind, answered, Style { wanted, ..call.style }, include)
+}
+
+fn send(kind: Option<&'static Kind>, answered: Answer, style: Style, include: Include) -> Result<Response<Body>, Status> {
+    match shape::reshaped(kind, &answered.content, style.wanted.shape, include)? {
+        None => Ok(answer::answer(answered, style, kind.is_none())),
+        Some(tree) => {
+            let mut response = answer::tree(answered.code, &tree, style);
+            answer::warn(&mut response, &answered.warnings);
+            Ok(response)
+        }
+    }
+}
+
+async fn watch(
+    door: &Arc<Door>,
+    call: &Call,
+    user: User,
+    request: Request,
+    reshape: Reshape,
+) -> Result<Response<Body>, Status> {
+    let events = door.front.registry().watch(&user, request).await?;
+    let counted = Counted::new(door.clone());
+    let events = events.map(move |event| {
+        let _held = &counted;
+        event
+    });
+    let body = watch_body(Box::pin(events), reshape, call.connection.stop.clone());
+    let mut response = answer::response(200, accept::JSON, body);
+    let headers = response.headers_mut();
+    headers.insert("x-accel-buffering", http::HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// Counts an open watch until its stream is dropped.
+struct Counted(Arc<Door>);
+
+impl Counted {
+    fn new(door: Arc<Door>) -> Self {
+        door.metrics.watch_begun();
+        Self(door)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.metrics.watch_ended();
+    }
+}
+
+fn label(labels: &mut Labels, call: &Call, path: &ResourcePath) {
+    labels.verb = path.verb(&call.method, call.query.flag("watch")).to_owned();
+    labels.group.clone_from(&path.group);
+    labels.version.clone_from(&path.version);
+    labels.resource.clone_from(&path.resource);
+    labels.subresource.clone_from(&path.subresource);
+}

@@ -1,0 +1,55 @@
+//! Which shape an answer takes: the objects themselves, a table, or metadata alone.
+//!
+//! The shapes are made in [`registry::present`].
+
+use api::Kind;
+use jiff::Timestamp;
+use machinery::request::{Change, Content, WatchEvent};
+use machinery::status::Status;
+use registry::present::{self, Include};
+use serde_json::{Value, json};
+
+use crate::wire::Reshape;
+use crate::wire::accept::Shape;
+
+/// An answer's content in the shape asked for; `None` leaves it as it is (a Status, a review).
+///
+/// # Errors
+/// 406 when a list is asked for as one object or the other way round.
+pub fn reshaped(
+    kind: Option<&'static Kind>,
+    content: &Content,
+    shape: Shape,
+    include: Include,
+) -> Result<Option<Value>, Status> {
+    let refused = |shape: &str, what: &str| {
+        Err(Status::not_acceptable(format!("you requested {shape}, but the requested object is {what}")))
+    };
+    match (shape, content) {
+        (Shape::Whole, _) => Ok(None),
+        (Shape::Table, _) => Ok(kind.and_then(|kind| present::table(kind, content, include, Timestamp::now()))),
+        (Shape::PartialMetadata, Content::List(list)) => refused("PartialObjectMetadata", &format!("a {}", list.kind)),
+        (Shape::PartialMetadataList, Content::Object(_)) => refused("PartialObjectMetadataList", "not a list"),
+        (Shape::PartialMetadata | Shape::PartialMetadataList, Content::Tree(_)) => Ok(None),
+        (Shape::PartialMetadata | Shape::PartialMetadataList, _) => present::partial(content),
+    }
+}
+
+/// How a watch reshapes its events; only the first table has column definitions.
+pub fn per_event(kind: Option<&'static Kind>, shape: Shape, include: Include) -> Reshape {
+    let mut first = true;
+    Box::new(move |event: &WatchEvent| match (shape, kind) {
+        (Shape::Table, Some(kind)) => {
+            let mut table = present::table_event(kind, event, include, Timestamp::now());
+            if event.change == Change::Bookmark {
+                table["rows"] = json!([]);
+            }
+            if !std::mem::take(&mut first) {
+                table["columnDefinitions"] = Value::Null;
+            }
+            Some(table)
+        }
+        (Shape::PartialMetadata | Shape::PartialMetadataList, _) => Some(present::partial_object(&event.object)),
+        (Shape::Whole | Shape::Table, _) => None,
+    })
+}

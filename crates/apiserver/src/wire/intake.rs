@@ -1,0 +1,107 @@
+//! An HTTP request as a [`machinery::request::Request`].
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use http_body::Body as _;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use machinery::request::{Body, PatchKind, Request, Verb};
+use machinery::status::Status;
+use machinery::{schema, yaml};
+
+use super::accept::{self, Encoding};
+use super::path::ResourcePath;
+use super::query::{self, Query};
+
+/// The largest body that is read, as upstream's `--max-request-bytes`.
+pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+
+/// Reads the whole body.
+///
+/// # Errors
+/// 413 over the limit, 400 when the connection breaks.
+pub async fn read_body(body: Incoming) -> Result<Bytes, Status> {
+    let too_large = || Status::too_large(format!("Request entity too large: limit is {BODY_BYTES_MAX}"));
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(e) if e.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Err(e) => Err(Status::bad_request(format!("unable to read the body of the request: {e}"))),
+    }
+}
+
+/// The verb of an HTTP method on a resource.
+///
+/// # Errors
+/// 405 for methods that the API does not have, 415 for a PATCH of unknown sort.
+pub fn verb(path: &ResourcePath, method: &Method, query: &Query, headers: &HeaderMap) -> Result<Verb, Status> {
+    Ok(match path.verb(method, query.flag("watch")) {
+        "create" => Verb::Create,
+        "update" => Verb::Update,
+        "patch" => Verb::Patch(accept::patch(headers)?),
+        "deletecollection" => Verb::DeleteCollection,
+        "delete" => Verb::Delete,
+        "watch" => Verb::Watch,
+        "list" => Verb::List,
+        "get" => Verb::Get,
+        _ => return Err(Status::method_not_allowed()),
+    })
+}
+
+/// The request without its body.
+///
+/// # Errors
+/// 400 or 422 for wrong options.
+pub fn request(path: ResourcePath, verb: Verb, query: &Query, headers: &HeaderMap) -> Result<Request, Status> {
+    let mut request = Request::new(verb, &path.group, &path.version, &path.resource);
+    request.options = query::options(query, verb, headers)?;
+    // `/watch/…/NAME` watches one object.
+    if verb == Verb::Watch && !path.name.is_empty() {
+        let one = format!("metadata.name={}", path.name);
+        let more = std::mem::take(&mut request.options.field_selector);
+        request.options.field_selector = if more.is_empty() { one } else { format!("{one},{more}") };
+    } else {
+        request.name = path.name;
+    }
+    (request.namespace, request.subresource) = (path.namespace, path.subresource);
+    Ok(request)
+}
+
+/// Puts the body into the request.
+///
+/// # Errors
+/// 400 for malformed JSON or YAML, 415 for other formats.
+pub fn put_body(request: &mut Request, bytes: Bytes, headers: &HeaderMap) -> Result<(), Status> {
+    match request.verb {
+        Verb::Get | Verb::List | Verb::Watch | Verb::Connect => {}
+        Verb::Delete | Verb::DeleteCollection if bytes.is_empty() => {}
+        Verb::Delete | Verb::DeleteCollection => {
+            let tree = match accept::sent(headers)? {
+                Encoding::Yaml => from_yaml(&bytes)?,
+                Encoding::Json => from_json(&bytes)?,
+            };
+            query::delete_body(&tree, &mut request.options)?;
+        }
+        Verb::Patch(PatchKind::Apply) => request.body = Body::Tree(from_yaml(&bytes)?),
+        Verb::Patch(_) => request.body = Body::Json(bytes),
+        Verb::Create | Verb::Update => {
+            request.body = match accept::sent(headers)? {
+                Encoding::Yaml => Body::Tree(from_yaml(&bytes)?),
+                Encoding::Json => Body::Json(bytes),
+            };
+        }
+    }
+    Ok(())
+}
+
+fn from_yaml(bytes: &[u8]) -> Result<serde_json::Value, Status> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Status::bad_request("error converting YAML to JSON: yaml: invalid UTF-8"))?;
+    yaml::parse(text).map_err(|e| Status::bad_request(format!("error converting YAML to JSON: {e}")))
+}
+
+fn from_json(bytes: &[u8]) -> Result<serde_json::Value, Status> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Status::bad_request(schema::syntax_error(bytes).unwrap_or_else(|| error.to_string())))
+}
