@@ -7,6 +7,7 @@ pub mod apps;
 pub mod authentication;
 pub mod authorization;
 pub mod autoscaling;
+pub mod batch;
 mod column;
 pub mod coordination;
 pub mod core;
@@ -43,13 +44,16 @@ pub static KINDS: &[&Kind] = &[
     &core::node::KIND,
     &core::pod::KIND,
     &core::pod_template::KIND,
+    &core::replication_controller::KIND,
     &core::resource_quota::KIND,
     &core::secret::KIND,
     &core::service_account::KIND,
     &core::service::KIND,
     &apps::controller_revision::KIND,
+    &apps::daemonset::KIND,
     &apps::deployment::KIND,
     &apps::replicaset::KIND,
+    &apps::statefulset::KIND,
     &events::event::KIND,
     &authentication::self_subject_review::KIND,
     &authentication::token_review::KIND,
@@ -57,6 +61,8 @@ pub static KINDS: &[&Kind] = &[
     &authorization::self_subject_access_review::KIND,
     &authorization::self_subject_rules_review::KIND,
     &authorization::subject_access_review::KIND,
+    &batch::cron_job::KIND,
+    &batch::job::KIND,
     &networking::ip_address::KIND,
     &networking::service_cidr::KIND,
     &policy::pod_disruption_budget::KIND,

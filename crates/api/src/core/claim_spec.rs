@@ -24,16 +24,7 @@ pub fn validate(spec: &Field, problems: &mut Problems) {
     if selector.is_set() {
         rule::label_selector(&selector, problems);
     }
-    let storage = spec.get("resources.requests");
-    match storage.key("storage") {
-        storage if storage.is_set() => {
-            resources::quantity("storage", &storage, problems);
-            if rule::quantity(&storage).is_some_and(|q| q.is_zero()) {
-                storage.invalid(problems, "must be greater than zero");
-            }
-        }
-        storage => storage.required(problems, ""),
-    }
+    storage(spec, problems);
     if !spec.get("storageClassName").is_empty() {
         rule::dns_subdomain(&spec.get("storageClassName"), problems);
     }
@@ -44,8 +35,40 @@ pub fn validate(spec: &Field, problems: &mut Problems) {
     if !spec.get("volumeAttributesClassName").is_empty() {
         rule::dns_subdomain(&spec.get("volumeAttributesClassName"), problems);
     }
-    data_source(&spec.get("dataSource"), problems);
-    data_source(&spec.get("dataSourceRef"), problems);
+    data_sources(spec, problems);
+}
+
+fn data_sources(spec: &Field, problems: &mut Problems) {
+    let (source, reference) = (spec.get("dataSource"), spec.get("dataSourceRef"));
+    data_source(&source, problems);
+    data_source(&reference, problems);
+    let namespace = reference.get("namespace");
+    if !namespace.is_empty() {
+        rule::dns_label(&namespace, problems);
+    }
+    if !source.is_set() || !reference.is_set() {
+        return;
+    }
+    let shown = source.path().to_string();
+    if !namespace.is_empty() {
+        spec.invalid_as(problems, shown, "may not be specified when dataSourceRef.namespace is specified");
+    } else if ["apiGroup", "kind", "name"].iter().any(|f| source.get(f).value != reference.get(f).value) {
+        spec.invalid_as(problems, shown, "must match dataSourceRef");
+    }
+}
+
+/// Upstream's path is `resources[storage]`.
+fn storage(spec: &Field, problems: &mut Problems) {
+    let resources = spec.get("resources");
+    let storage = resources.key("storage");
+    let storage = storage.with(&spec.get("resources.requests").value["storage"]);
+    match rule::quantity(&storage) {
+        None => storage.required(problems, ""),
+        Some(quantity) if quantity.sign() <= 0 => {
+            storage.invalid_as(problems, quantity.to_string(), "must be greater than zero");
+        }
+        Some(_) => resources::quantity("storage", &storage, problems),
+    }
 }
 
 pub fn access_modes(modes: &Field, problems: &mut Problems) {
@@ -57,8 +80,12 @@ pub fn access_modes(modes: &Field, problems: &mut Problems) {
             modes.with(mode.value).not_supported(problems, &ACCESS_MODES);
         }
     }
+    once_pod_is_alone(modes, problems);
+}
+
+fn once_pod_is_alone(modes: &Field, problems: &mut Problems) {
     let once_pod = modes.items().any(|m| m.str() == "ReadWriteOncePod");
-    if once_pod && modes.len() > 1 {
+    if once_pod && modes.items().any(|m| m.str() != "ReadWriteOncePod") {
         modes.forbidden(problems, "may not use ReadWriteOncePod with other access modes");
     }
 }
@@ -73,7 +100,8 @@ fn data_source(source: &Field, problems: &mut Problems) {
         }
     }
     let core = source.get("apiGroup").is_empty();
-    if core && !source.get("kind").is_empty() && source.get("kind").str() != "PersistentVolumeClaim" {
-        source.invalid(problems, "must be 'PersistentVolumeClaim' when referencing the default apiGroup");
+    let kind = source.get("kind").str();
+    if core && kind != "PersistentVolumeClaim" {
+        source.invalid_as(problems, kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup");
     }
 }

@@ -1,0 +1,7 @@
+//! batch/v1.
+
+pub mod cron_job;
+pub mod job;
+mod schedule;
+
+const GROUP: &str = "batch";
