@@ -86,7 +86,7 @@ impl Runtime {
         let bytes = serde_json::to_vec(&spec::build(&spec)).map_err(|problem| failed(problem.into()))?;
         fs::write(bundle.join("config.json"), bytes).map_err(failed)?;
         // Last: a folder without a record is removed by the next start.
-        self.save_container(&record)?;
+        record::write(&self.config().container_record(&record.id), &record).map_err(failed)?;
         Ok(record)
     }
 
@@ -228,8 +228,11 @@ impl Runtime {
         }
     }
 
-    pub(crate) fn save_container(&self, record: &record::Container) -> Result<(), Refusal> {
-        record::write(&self.config().container_record(&record.id), record)
+    /// Brings the record on disk to what is known now. A container that was forgotten stays forgotten.
+    pub(crate) fn save_container(&self, id: &str) -> Result<(), Refusal> {
+        let _writing = self.records();
+        let Some(record) = self.state().containers.get(id).map(|container| container.record.clone()) else { return Ok(()) };
+        record::write(&self.config().container_record(id), &record)
             .map_err(|problem| internal("cannot write the container's record", problem))
     }
 
@@ -327,7 +330,8 @@ impl Runtime {
 
     /// Changes a container's status, and its record. An end is final.
     pub(crate) fn set_status(&self, id: &str, status: Status) {
-        let record = {
+        let has_ended = matches!(status, Status::Exited { .. });
+        {
             let mut state = self.state();
             let Some(container) = state.containers.get_mut(id) else { return };
             if matches!(container.record.status, Status::Exited { .. }) {
@@ -335,16 +339,13 @@ impl Runtime {
             }
             container.starting = false;
             container.record.status = status;
-            container.record.clone()
-        };
-        if let Err(problem) = self.save_container(&record) {
+        }
+        if let Err(problem) = self.save_container(id) {
             // The shim remembers too; only its death together with ours would lose this.
             tracing::warn!(container = id, %problem, "the container's state is not on disk");
         }
-        if matches!(record.status, Status::Exited { .. }) {
-            if let Some(container) = self.state().containers.get(id) {
-                container.ended.send_replace(true);
-            }
+        if let Some(container) = self.state().containers.get(id).filter(|_| has_ended) {
+            container.ended.send_replace(true);
         }
     }
 
@@ -406,12 +407,20 @@ impl Runtime {
         let (cgroup, folder) = (record.cgroup.clone(), id.clone());
         blocking(move || {
             container::cgroup::remove(&cgroup).map_err(|problem| internal("cannot remove the container's cgroup", problem))?;
+            runtime.forget_container(&folder)?;
             runtime.remove_container_files(&folder)
         })
         .await?;
-        self.state().containers.remove(&id);
         self.tell(&record.sandbox, &id, Event::ContainerDeletedEvent);
         Ok(())
+    }
+
+    /// Removes a container from memory and disk; its files come after, and the next start removes what is left of them.
+    fn forget_container(&self, id: &str) -> Result<(), Refusal> {
+        let _writing = self.records();
+        self.state().containers.remove(id);
+        sandbox_files::remove_file(&self.config().container_record(id))
+            .map_err(|problem| internal("cannot remove the container's record", problem))
     }
 
     pub(crate) fn remove_container_files(&self, id: &str) -> Result<(), Refusal> {
@@ -420,8 +429,6 @@ impl Runtime {
         // Only a container with bidirectional mounts has its root mounted where we see it.
         sandbox_files::unmount(&bundle.join("rootfs")).map_err(failed)?;
         sandbox_files::remove_dir(&bundle).map_err(failed)?;
-        // The record goes first: what is left without one is removed by the next start.
-        sandbox_files::remove_file(&self.config().container_record(id)).map_err(failed)?;
         sandbox_files::remove_dir(&self.config().container_dir(id)).map_err(failed)
     }
 }

@@ -9,6 +9,7 @@
 //! State is one owner's: [`Runtime`] holds it behind a lock that is never held across an await; records on disk follow it.
 //! Not here: pods, probes, restarts and every other decision; those are the kubelet's.
 
+mod archives;
 mod choose;
 mod connection;
 mod containers;
@@ -61,6 +62,8 @@ struct Inner {
     puller: image::pull::Puller,
     executable: spawn::Executable,
     state: Mutex<state::State>,
+    /// Held while a record is written or removed, so that what was removed is not written again.
+    records: Mutex<()>,
     events: broadcast::Sender<Arc<cri::ContainerEventResponse>>,
     heard: mpsc::UnboundedSender<(String, connection::Heard)>,
     sessions: Arc<streaming::Sessions>,
@@ -69,6 +72,10 @@ struct Inner {
 impl Runtime {
     fn state(&self) -> MutexGuard<'_, state::State> {
         self.0.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn records(&self) -> MutexGuard<'_, ()> {
+        self.0.records.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn config(&self) -> &Config {
@@ -84,6 +91,7 @@ impl Runtime {
     pub async fn serve(&self, path: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
         use cri::image_service_server::ImageServiceServer;
         use cri::runtime_service_server::RuntimeServiceServer;
+        use rpc::archives::archives_server::ArchivesServer;
         match std::fs::remove_file(&path) {
             Err(problem) if problem.kind() != std::io::ErrorKind::NotFound => return Err(problem.into()),
             _ => {}
@@ -93,6 +101,7 @@ impl Runtime {
         tonic::transport::Server::builder()
             .add_service(RuntimeServiceServer::new(self.clone()))
             .add_service(ImageServiceServer::new(self.clone()))
+            .add_service(ArchivesServer::new(self.clone()))
             .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
             .await?;
         Ok(())

@@ -32,6 +32,7 @@ impl Runtime {
             images,
             executable: spawn::Executable::of_this_process()?,
             state: Mutex::new(read_records(&config)?),
+            records: Mutex::new(()),
             events: broadcast::channel(events::BEHIND_MAX).0,
             heard,
             sessions: Arc::new(streaming::Sessions::default()),

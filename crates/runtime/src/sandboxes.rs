@@ -105,9 +105,8 @@ impl Runtime {
         sandbox.shim = Some(shim);
         sandbox.pause = pause;
         sandbox.record.phase = Phase::Ready;
-        let record = sandbox.record.clone();
         drop(state);
-        self.save_sandbox(&record)
+        self.save_sandbox(&id)
     }
 
     /// Everything that blocks: record, cgroup, files, network. The record is first, so that a restart finds the rest.
@@ -117,7 +116,7 @@ impl Runtime {
         dns: Option<&cri::DnsConfig>,
         limits: &container::cgroup::Resources,
     ) -> Result<(), Status> {
-        self.save_sandbox(record)?;
+        self.save_sandbox(&record.id)?;
         container::cgroup::create(&record.cgroup_parent, limits)
             .map_err(|problem| internal("cannot make the pod's cgroup", problem))?;
         sandbox_files::make(self.config(), record, dns).map_err(|problem| internal("cannot make the sandbox's files", problem))?;
@@ -168,8 +167,11 @@ impl Runtime {
         }
     }
 
-    pub(crate) fn save_sandbox(&self, record: &record::Sandbox) -> Result<(), Status> {
-        record::write(&self.config().sandbox_record(&record.id), record)
+    /// Brings the record on disk to what is known now. A sandbox that was forgotten stays forgotten.
+    pub(crate) fn save_sandbox(&self, id: &str) -> Result<(), Status> {
+        let _writing = self.records();
+        let Some(record) = self.state().sandboxes.get(id).map(|sandbox| sandbox.record.clone()) else { return Ok(()) };
+        record::write(&self.config().sandbox_record(id), &record)
             .map_err(|problem| internal("cannot write the sandbox's record", problem))
     }
 
@@ -182,9 +184,8 @@ impl Runtime {
         let Some(sandbox) = state.sandboxes.get_mut(&id) else { return Ok(()) };
         let was_ready = sandbox.record.phase == Phase::Ready;
         sandbox.record.phase = Phase::NotReady;
-        let record = sandbox.record.clone();
         drop(state);
-        self.save_sandbox(&record)?;
+        self.save_sandbox(&id)?;
         if was_ready {
             self.tell(&id, &id, Event::ContainerStoppedEvent);
         }
@@ -248,19 +249,28 @@ impl Runtime {
     }
 
     async fn forget_sandbox(&self, id: &str) {
-        let Some(sandbox) = self.state().sandboxes.remove(id) else { return };
-        let (file, parent) = (self.config().sandbox_record(id), sandbox.record.cgroup_parent);
+        let Some(parent) = self.forget_record(id) else { return };
         let shared = self.state().sandboxes.values().any(|other| other.record.cgroup_parent == parent);
         let own_parent = !shared && parent != self.config().cgroup;
+        if !own_parent {
+            return;
+        }
         let removed = blocking(move || {
-            sandbox_files::remove_file(&file).map_err(|problem| internal("cannot remove the sandbox's record", problem))?;
-            if own_parent {
-                container::cgroup::remove(&parent).map_err(|problem| internal("cannot remove the pod's cgroup", problem))?;
-            }
-            Ok(())
+            container::cgroup::remove(&parent).map_err(|problem| internal("cannot remove the pod's cgroup", problem))
         });
         if let Err(problem) = removed.await {
             tracing::warn!(sandbox = id, %problem, "something of a removed sandbox is left");
         }
+    }
+
+    /// Removes a sandbox from memory and disk. Its cgroup.
+    fn forget_record(&self, id: &str) -> Option<String> {
+        let _writing = self.records();
+        let sandbox = self.state().sandboxes.remove(id)?;
+        if let Err(problem) = sandbox_files::remove_file(&self.config().sandbox_record(id)) {
+            // The next start finds a record without anything behind it, and removes it.
+            tracing::warn!(sandbox = id, %problem, "the record of a removed sandbox is left");
+        }
+        Some(sandbox.record.cgroup_parent)
     }
 }

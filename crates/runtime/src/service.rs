@@ -134,13 +134,10 @@ impl RuntimeService for Runtime {
             })
             .await?;
         }
-        let record = {
-            let mut state = self.state();
-            let container = state.containers.get_mut(&id).ok_or_else(|| no_container(&id))?;
+        if let Some(container) = self.state().containers.get_mut(&id) {
             container.record.resources = choose::merged(&container.record.resources, wanted);
-            container.record.clone()
-        };
-        self.save_container(&record)?;
+        }
+        self.save_container(&id)?;
         Ok(Response::new(UpdateContainerResourcesResponse {}))
     }
 

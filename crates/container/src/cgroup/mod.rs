@@ -61,7 +61,8 @@ fn v1_mounts(line: &str) -> Vec<(String, PathBuf)> {
     let mut tail = tail.split(' ');
     let (Some("cgroup"), Some(_), Some(options)) = (tail.next(), tail.next(), tail.next()) else { return Vec::new() };
     let Some(point) = head.split(' ').nth(4).filter(|point| point.starts_with(ROOT)) else { return Vec::new() };
-    let known = |option: &&str| !matches!(*option, "rw" | "ro" | "xattr" | "clone_children") && !option.contains("agent");
+    // Named hierarchies (systemd's) limit nothing and are left alone.
+    let known = |option: &&str| !matches!(*option, "rw" | "ro" | "xattr" | "clone_children") && !option.contains('=');
     options.split(',').filter(known).map(|option| (option.to_string(), PathBuf::from(point))).collect()
 }
 
@@ -149,9 +150,9 @@ pub fn update(path: &str, resources: &Resources) -> Result<()> {
     limits::apply(path, resources)
 }
 
-/// Moves a process into the group, in every hierarchy.
+/// Moves a process into the group, in every hierarchy that has it.
 pub fn enter(path: &str, pid: u32) -> Result<()> {
-    for folder in folders(path) {
+    for folder in folders(path).into_iter().filter(|folder| folder.exists()) {
         write(&folder.join("cgroup.procs"), &pid.to_string())?;
     }
     Ok(())

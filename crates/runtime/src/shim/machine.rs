@@ -55,6 +55,8 @@ pub struct Machine {
     early: BTreeMap<i32, i32>,
     pause: Option<i32>,
     is_done: bool,
+    /// Carried out a call since it last gave memory back.
+    was_busy: bool,
 }
 
 impl Machine {
@@ -76,6 +78,7 @@ impl Machine {
             early: BTreeMap::new(),
             pause: None,
             is_done: false,
+            was_busy: true,
         })
     }
 
@@ -83,7 +86,12 @@ impl Machine {
     pub fn run(mut self, first: OwnedFd) -> io::Result<()> {
         process::set_nonblocking(&first)?;
         self.add_connection(first)?;
+        let text = process::Text::of_this_process();
         while !self.is_done {
+            if self.was_busy && self.pending.is_empty() {
+                self.was_busy = false;
+                text.give_back();
+            }
             let mut events = Vec::with_capacity(BATCH);
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
                 Ok(_) | Err(Errno::INTR) => {}
@@ -140,6 +148,7 @@ impl Machine {
         };
         match serde_json::from_slice::<Request>(&packet) {
             Ok(request) => {
+                self.was_busy = true;
                 if let Some((answer, descriptors)) = self.call(token, request.id, request.call) {
                     self.reply(token, request.id, answer, &descriptors);
                 }
