@@ -8,6 +8,7 @@
 
 pub mod drive;
 pub mod plan;
+pub mod server;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use drive::cri::{EventStream, Images, Runtime, Service};
 pub use plan::config::facts::Folders;
+pub use server::Serving;
 
 /// How a node's kubelet is set up. All values are legal that the kernel and the API take.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// The port of the kubelet's API, as the node tells it.
     pub port: u16,
+    /// Where the kubelet's API is served; without it there are no logs and no exec.
+    pub serving: Option<Serving>,
     /// `v1.36.0`.
     pub version: String,
 }

@@ -7,7 +7,7 @@ use client::Client;
 use client::cache::Cache;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::cri::Runtime;
 use super::event::Event;
@@ -71,6 +71,8 @@ pub struct Context {
     pub mailboxes: Mailboxes,
     /// An image came or went.
     pub images_changed: Notify,
+    /// Counts the runtime's events, for those who wait for any.
+    pub runtime_events: watch::Sender<u64>,
 }
 
 impl Context {

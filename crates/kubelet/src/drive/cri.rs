@@ -2,6 +2,7 @@
 //!
 //! In one process the calls stay in it: the runtime implements tonic's server traits and is called through them.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
@@ -92,8 +93,8 @@ impl Runtime {
                 Err(e) => return Err(e),
             }
         }
-        out.sandboxes.sort_by(|a, b| (b.attempt, b.created).cmp(&(a.attempt, a.created)));
-        out.containers.sort_by(|a, b| (b.created, b.restarts).cmp(&(a.created, a.restarts)));
+        out.sandboxes.sort_by_key(|s| Reverse((s.attempt, s.created)));
+        out.containers.sort_by_key(|c| Reverse((c.created, c.restarts)));
         Ok(out)
     }
 }
@@ -141,10 +142,10 @@ fn container(status: &ContainerStatus, sandbox: &str) -> Container {
         log_path: status.log_path.clone(),
         user: linux.map(|u| (u.uid, u.gid, u.supplemental_groups)),
     };
-    if out.exited() {
-        if let Some(told) = termination::message(status) {
-            out.message = told;
-        }
+    if out.exited()
+        && let Some(told) = termination::message(status)
+    {
+        out.message = told;
     }
     out
 }

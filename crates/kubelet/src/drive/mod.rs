@@ -33,7 +33,7 @@ use client::cache::{Cache, Source};
 use client::{Client, World};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use rpc::cri::VersionRequest;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
@@ -77,7 +77,10 @@ fn context(
     let (of_node, named) = cache_of(&config.node_name);
     let mailboxes = Mailboxes::default();
     let told = mailboxes.clone();
-    let notify: refs::Notify = Arc::new(move |uid| drop(told.tell(uid, event::Event::Refs)));
+    let notify: refs::Notify = Arc::new(move |uid| {
+        // A pod without a task any more needs to hear nothing.
+        let _ = told.tell(uid, event::Event::Refs);
+    });
     let context = Context {
         pods: Cache::new(client.clone(), Source::<Pod>::typed().fields(&of_node), World::real()),
         node: Cache::new(client.clone(), Source::<Node>::typed().fields(&named), World::real()),
@@ -85,6 +88,7 @@ fn context(
         references: References::new(client.clone(), notify),
         tokens: tokens::Keyring::default(),
         images_changed: Notify::new(),
+        runtime_events: watch::Sender::new(0),
         config,
         client,
         runtime,
@@ -120,6 +124,9 @@ pub async fn run(config: Config, client: Client, runtime: Runtime, stop: Cancell
     parts.spawn(node::report(cx.clone(), machine, stop.clone()));
     parts.spawn(node::lease(client, registered, stop.clone()));
     parts.spawn(pods::listen(cx.clone(), stop.clone()));
+    if let Some(serving) = cx.config.serving.clone() {
+        parts.spawn(crate::server::run(cx.clone(), serving, stop.clone()));
+    }
     pods::run(cx.clone(), stop.clone()).await;
     stop.cancelled().await;
     parts.shutdown().await;

@@ -187,6 +187,7 @@ pub async fn listen(cx: Arc<Context>, stop: CancellationToken) {
         }
         // What happened meanwhile was not told.
         cx.mailboxes.tell_all(&Event::Runtime);
+        cx.runtime_events.send_modify(|count| *count += 1);
     }
 }
 
@@ -204,9 +205,12 @@ async fn stream(cx: &Context) -> Duration {
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
+                cx.runtime_events.send_modify(|count| *count += 1);
                 let meta = event.pod_sandbox_status.and_then(|s| s.metadata);
                 match meta {
-                    Some(meta) => drop(cx.mailboxes.tell(&meta.uid, Event::Runtime)),
+                    Some(meta) => {
+                        let _ = cx.mailboxes.tell(&meta.uid, Event::Runtime);
+                    }
                     None => cx.mailboxes.tell_all(&Event::Runtime),
                 }
             }

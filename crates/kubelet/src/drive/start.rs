@@ -14,7 +14,7 @@ use super::{hooks, images, mounts};
 use crate::plan::config::container::{self, Prepared};
 use crate::plan::config::env;
 use crate::plan::config::security::{self, ImageUser};
-use crate::plan::config::{labels, sandbox};
+use crate::plan::config::sandbox;
 use crate::plan::{image, spec, volumes};
 
 /// What the runtime has under the image's name, and who it runs as.
@@ -37,10 +37,10 @@ pub async fn start(cx: &Context, scene: &Scene, name: &str, restarts: u32) -> Re
     let config_error = |message| Failed { reason: "CreateContainerConfigError".into(), message };
     let container = spec::find(pod, name).ok_or_else(|| config_error(format!("container {name} is not in the spec")))?;
     let done = run(cx, scene, pod, &container, restarts).await;
-    if let Err(failed) = &done {
-        if failed.reason != "PostStartHookError" {
-            cx.recorder.pod(pod, Some(name), "Warning", "Failed", format!("Error: {}", failed.message));
-        }
+    if let Err(failed) = &done
+        && failed.reason != "PostStartHookError"
+    {
+        cx.recorder.pod(pod, Some(name), "Warning", "Failed", format!("Error: {}", failed.message));
     }
     done
 }
@@ -120,9 +120,4 @@ async fn post_start(cx: &Context, scene: &Scene, pod: &Pod, container: &Containe
         tracing::warn!("container {id} was not stopped after its postStart hook failed: {}", e.message());
     }
     Err(Failed { reason: "PostStartHookError".into(), message })
-}
-
-/// The grace period that a container of an unknown pod was to have, from its annotations.
-pub fn remembered_grace(annotations: impl Fn(&str) -> Option<String>) -> Option<i64> {
-    annotations(labels::TERMINATION_GRACE)?.parse().ok()
 }

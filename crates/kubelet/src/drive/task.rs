@@ -36,7 +36,7 @@ const WRITE_RETRY_S: i64 = 1;
 /// What comes back from the task's own children.
 enum Back {
     Step(Step, Outcome),
-    Written(PodStatus, Result<(), String>),
+    Written(Box<PodStatus>, Result<(), String>),
 }
 
 struct Task {
@@ -212,7 +212,7 @@ impl Task {
                 Err(e) if e.is_not_found() || e.is_conflict() => Ok(()),
                 other => other.map(drop).map_err(|e| e.message),
             };
-            Back::Written(new, result)
+            Back::Written(Box::new(new), result)
         });
     }
 
@@ -350,7 +350,7 @@ impl Task {
             Ok(Back::Written(status, result)) => {
                 self.writing = false;
                 match result {
-                    Ok(()) => self.seen.reported = status,
+                    Ok(()) => self.seen.reported = *status,
                     Err(e) => {
                         tracing::warn!("the status of pod {} was not written: {e}", spec::full_name(&self.pod));
                         self.write_retry = Some(self.cx.now() + SignedDuration::from_secs(WRITE_RETRY_S));

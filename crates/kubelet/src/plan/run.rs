@@ -165,8 +165,8 @@ pub fn attempt(seen: &Seen, name: &str) -> u32 {
         return c.restarts + 1;
     }
     let latest = &seen.latest;
-    let reported = latest.container_statuses.iter().chain(&latest.init_container_statuses).flatten();
-    let known = reported.filter(|s| s.name == name && s.container_id.is_some()).next_back();
+    let mut reported = latest.container_statuses.iter().chain(&latest.init_container_statuses).flatten();
+    let known = reported.rfind(|s| s.name == name && s.container_id.is_some());
     known.map_or(0, |s| s.restart_count.unsigned_abs() + 1)
 }
 

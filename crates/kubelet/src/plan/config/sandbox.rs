@@ -35,7 +35,6 @@ pub fn config(pod: &Pod, attempt: u32, node: &Node, folders: &Folders) -> Result
             resources: Some(resources::of_pod(pod)),
             ..LinuxPodSandboxConfig::default()
         }),
-        ..PodSandboxConfig::default()
     })
 }
 
