@@ -80,7 +80,11 @@ impl Object {
     /// The JSON to send, in three pieces without copying the object: head, resourceVersion, tail.
     pub fn pieces(&self) -> [Bytes; 3] {
         let comma = if self.stored.get(self.cut) == Some(&b'}') { "" } else { "," };
-        let middle = format!("\"resourceVersion\":\"{}\"{comma}", self.revision);
+        // What was never committed (a dry run) has no revision to show.
+        let middle = match self.revision {
+            0 => String::new(),
+            revision => format!("\"resourceVersion\":\"{revision}\"{comma}"),
+        };
         [self.stored.slice(..self.cut), Bytes::from(middle), self.stored.slice(self.cut..)]
     }
 

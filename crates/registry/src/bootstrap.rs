@@ -50,10 +50,10 @@ impl Registry {
 
 fn priority_class(name: &str, value: i64, what: &str) -> Value {
     let description = match what {
-        "node critical" => {
-            "Used for system critical pods that must not be moved from their current node."
+        "node critical" => "Used for system critical pods that must not be moved from their current node.",
+        _ => {
+            "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."
         }
-        _ => "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
     };
     json!({
         "kind": "PriorityClass", "apiVersion": "scheduling.k8s.io/v1", "metadata": {"name": name},

@@ -11,8 +11,10 @@ use crate::cache::{From, Lane, Tail};
 use crate::{Registry, errors, keys};
 
 pub const COLLECTION: &str = "core/events";
-/// Events of this long share a lease, and live up to this much longer.
-const LEASE_SHARED_SECONDS: i64 = 60;
+/// Events of at most this long share a lease, and live up to this much longer.
+const LEASE_SHARED_SECONDS_MAX: u64 = 60;
+/// No lease is shared for longer than this share of the events' life.
+const LEASE_SHARE: u64 = 10;
 /// When there are too many, this share of the bound goes at once.
 const DROP_SHARE: usize = 10;
 const DELETES_AT_ONCE_MAX: usize = 500;
@@ -22,10 +24,11 @@ const DELETES_AT_ONCE_MAX: usize = 500;
 pub struct EventLease(Mutex<Option<(LeaseId, Timestamp)>>);
 
 impl EventLease {
-    fn current(&self, now: Timestamp) -> Option<LeaseId> {
+    fn current(&self, now: Timestamp, shared_seconds: u64) -> Option<LeaseId> {
         let held = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (lease, since) = held?;
-        (now.as_second() - since.as_second() < LEASE_SHARED_SECONDS).then_some(lease)
+        let age = u64::try_from(now.as_second() - since.as_second()).ok()?;
+        (age < shared_seconds).then_some(lease)
     }
 
     fn set(&self, lease: LeaseId, now: Timestamp) {
@@ -35,12 +38,12 @@ impl EventLease {
 
 impl Registry {
     pub(crate) async fn event_lease(&self) -> Result<LeaseId, Status> {
-        let now = self.world.now();
-        if let Some(lease) = self.event_lease.current(now) {
+        let (now, ttl) = (self.world.now(), self.config.event_ttl_seconds);
+        let shared = LEASE_SHARED_SECONDS_MAX.min(ttl / LEASE_SHARE);
+        if let Some(lease) = self.event_lease.current(now, shared) {
             return Ok(lease);
         }
-        let ttl = self.config.event_ttl_seconds + LEASE_SHARED_SECONDS.unsigned_abs();
-        let lease = self.store.grant(ttl).await.map_err(errors::store)?;
+        let lease = self.store.grant(ttl + shared).await.map_err(errors::store)?;
         self.event_lease.set(lease, now);
         Ok(lease)
     }

@@ -4,8 +4,8 @@ use api::kind::Held;
 use api::{Kind, Scope};
 use machinery::identity::User;
 use machinery::request::{Answer, Body, Request, Verb};
+use machinery::schema;
 use machinery::status::Status;
-use machinery::{meta, schema};
 use serde_json::Value;
 
 use crate::admission::{Asked, Operation};
@@ -60,13 +60,7 @@ impl Registry {
         }
     }
 
-    async fn part(
-        &self,
-        user: &User,
-        kind: &'static Kind,
-        request: &Request,
-        name: &str,
-    ) -> Result<Answer, Status> {
+    async fn part(&self, user: &User, kind: &'static Kind, request: &Request, name: &str) -> Result<Answer, Status> {
         let subresource = kind.subresource(name).ok_or_else(Status::no_such_resource)?;
         if !subresource.verbs.contains(&request.verb.name()) {
             return Err(Status::method_not_allowed());
@@ -136,18 +130,14 @@ fn resolve(request: &Request) -> Result<&'static Kind, Status> {
     if kind.scope == Scope::Cluster && !request.namespace.is_empty() {
         return Err(Status::no_such_resource());
     }
-    let one = match request.verb {
-        Verb::Get | Verb::Update | Verb::Patch(_) | Verb::Delete => true,
-        Verb::Create => false,
-        _ => return Ok(kind),
+    let (one, new) = match request.verb {
+        Verb::Get | Verb::Update | Verb::Patch(_) | Verb::Delete => (true, false),
+        Verb::Create => (false, true),
+        _ => (false, false),
     };
-    if kind.scope == Scope::Namespaced && request.namespace.is_empty() && !(kind.held == Held::Virtual) {
-        let named = matches!(&request.body, Body::Tree(tree) if !meta::namespace(tree).is_empty());
-        let why = if named { "the namespace of the request is empty" } else { "an empty namespace may not be set" };
-        return Err(Status::bad_request(match one {
-            true => "an empty namespace may not be set when a resource name is provided".to_owned(),
-            false => format!("{why} during creation"),
-        }));
+    if kind.scope == Scope::Namespaced && request.namespace.is_empty() && (one || new) {
+        let when = if one { "when a resource name is provided" } else { "during creation" };
+        return Err(Status::bad_request(format!("an empty namespace may not be set {when}")));
     }
     if one && request.name.is_empty() {
         return Err(Status::bad_request("resource name may not be empty"));

@@ -78,14 +78,23 @@ pub type Patch = Vec<Edit>;
 #[derive(Debug)]
 pub enum Refusal {
     Denied(Status),
-    /// Refused unless this object comes soon: a controller may be about to make it.
-    Awaits { collection: &'static str, key: String, status: Status },
+    /// Refused unless an object comes soon: a controller may be about to make it.
+    Awaits(Box<Awaited>),
+}
+
+/// The object that a refusal waits for.
+#[derive(Debug)]
+pub struct Awaited {
+    pub collection: &'static str,
+    pub key: String,
+    pub status: Status,
 }
 
 impl Refusal {
     pub fn into_status(self) -> Status {
         match self {
-            Refusal::Denied(status) | Refusal::Awaits { status, .. } => status,
+            Refusal::Denied(status) => status,
+            Refusal::Awaits(awaited) => awaited.status,
         }
     }
 }

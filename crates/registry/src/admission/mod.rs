@@ -4,9 +4,9 @@
 //! and the cached state; it answers with edits or refuses. It runs before the commit and never under a lock.
 
 mod attributes;
+mod namespace_lifecycle;
 mod node_restriction;
 mod node_taint;
-mod namespace_lifecycle;
 mod priority;
 mod service_account;
 mod toleration_seconds;
@@ -17,7 +17,7 @@ use machinery::status::Status;
 use machinery::tree;
 use serde_json::Value;
 
-pub use attributes::{Asked, Edit, Operation, Patch, Refusal, View};
+pub use attributes::{Asked, Awaited, Edit, Operation, Patch, Refusal, View};
 
 use crate::Registry;
 use crate::cache::{From, Lane, Tail};
@@ -61,16 +61,17 @@ impl Registry {
         match plugin(&asked, &view) {
             Ok(patch) => Ok(patch),
             Err(Refusal::Denied(status)) => Err(status),
-            Err(Refusal::Awaits { collection, key, status }) => match self.appears(collection, key).await {
+            Err(Refusal::Awaits(awaited)) => match self.appears(awaited.collection, awaited.key).await {
                 true => plugin(&asked, &view).map_err(Refusal::into_status),
-                false => Err(status),
+                false => Err(awaited.status),
             },
         }
     }
 
     /// Whether an object is there, or comes in time.
     async fn appears(&self, collection: &str, key: String) -> bool {
-        let Ok((mut tail, state)) = Tail::open(self.cache.clone(), collection, Lane::Key(key.clone()), From::Now) else {
+        let Ok((mut tail, state)) = Tail::open(self.cache.clone(), collection, Lane::Key(key.clone()), From::Now)
+        else {
             return false;
         };
         if state.is_some_and(|(objects, _)| objects.contains_key(key.as_str())) {

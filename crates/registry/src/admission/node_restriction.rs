@@ -35,23 +35,23 @@ pub fn admit(asked: &Asked<'_>, view: &View<'_>) -> Result<Patch, Refusal> {
     let Some(node) = asked.user.node().filter(|name| !name.is_empty()) else {
         return Err(asked.forbidden(&format!("could not determine node from user {:?}", asked.user.name)));
     };
-    let judged = match (asked.kind.group, asked.kind.plural, asked.subresource) {
-        ("", "pods", "") => pod(node, asked, view),
-        ("", "pods", "status") => pod_status(node, asked),
-        ("", "pods", "eviction") => pod_eviction(node, asked, view),
-        ("", "pods", other) => {
-            Err(asked.forbidden(&format!("unexpected pod subresource {other:?}, only 'status' and 'eviction' are allowed")))
-        }
-        ("", "nodes", _) => own_node(node, asked),
-        ("", "persistentvolumeclaims", "status") => claim_status(node, asked),
-        ("", "persistentvolumeclaims", _) => Err(asked.forbidden("may only update PVC status")),
-        ("", "serviceaccounts", "token") if asked.operation == Operation::Create => token(node, asked, view),
-        ("coordination.k8s.io", "leases", _) => lease(node, asked),
-        ("storage.k8s.io", "csinodes", _) if subject(asked) != node => {
-            Err(asked.forbidden("can only access CSINode with the same name as the requesting node"))
-        }
-        _ => Ok(()),
-    };
+    let judged =
+        match (asked.kind.group, asked.kind.plural, asked.subresource) {
+            ("", "pods", "") => pod(node, asked, view),
+            ("", "pods", "status") => pod_status(node, asked),
+            ("", "pods", "eviction") => pod_eviction(node, asked, view),
+            ("", "pods", other) => Err(asked
+                .forbidden(&format!("unexpected pod subresource {other:?}, only 'status' and 'eviction' are allowed"))),
+            ("", "nodes", _) => own_node(node, asked),
+            ("", "persistentvolumeclaims", "status") => claim_status(node, asked),
+            ("", "persistentvolumeclaims", _) => Err(asked.forbidden("may only update PVC status")),
+            ("", "serviceaccounts", "token") if asked.operation == Operation::Create => token(node, asked, view),
+            ("coordination.k8s.io", "leases", _) => lease(node, asked),
+            ("storage.k8s.io", "csinodes", _) if subject(asked) != node => {
+                Err(asked.forbidden("can only access CSINode with the same name as the requesting node"))
+            }
+            _ => Ok(()),
+        };
     judged.map(|()| Patch::new())
 }
 
@@ -226,10 +226,8 @@ fn own_node(node: &str, asked: &Asked<'_>) -> Result<(), Refusal> {
         modified_labels(asked.object, asked.old).into_iter().filter(|label| !may_label(label)).collect();
     match (forbidden.is_empty(), asked.operation) {
         (true, _) => Ok(()),
-        (false, Operation::Create) => Err(asked.forbidden(&format!(
-            "node {node:?} is not allowed to set the following labels: {}",
-            forbidden.join(", ")
-        ))),
+        (false, Operation::Create) => Err(asked
+            .forbidden(&format!("node {node:?} is not allowed to set the following labels: {}", forbidden.join(", ")))),
         (false, _) => Err(asked.forbidden(&format!("is not allowed to modify labels: {}", forbidden.join(", ")))),
     }
 }

@@ -65,9 +65,10 @@ fn one_default(asked: &Asked<'_>, view: &View<'_>) -> Result<(), Refusal> {
         return Ok(());
     }
     match default_class(view).as_ref().and_then(|c| c["metadata"]["name"].as_str()) {
-        Some(other) if asked.operation == Operation::Create || other != asked.name => Err(asked.forbidden(&format!(
-            "PriorityClass {other} is already marked as default. Only one default can exist"
-        ))),
+        Some(other) if asked.operation == Operation::Create || other != asked.name => {
+            Err(asked
+                .forbidden(&format!("PriorityClass {other} is already marked as default. Only one default can exist")))
+        }
         _ => Ok(()),
     }
 }

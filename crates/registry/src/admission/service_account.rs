@@ -6,7 +6,7 @@ use machinery::status::Status;
 use machinery::{meta, tree};
 use serde_json::{Value, json};
 
-use super::{Asked, Edit, Operation, Patch, Refusal, View};
+use super::{Asked, Awaited, Edit, Operation, Patch, Refusal, View};
 
 const ACCOUNTS: &str = "core/serviceaccounts";
 const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -52,7 +52,10 @@ fn account(asked: &Asked<'_>, view: &View<'_>, name: &str) -> Result<Arc<Value>,
     let status = asked.forbidden(&why).into_status();
     // The default account of a new namespace is made by a controller.
     match name {
-        "default" => Err(Refusal::Awaits { collection: ACCOUNTS, key: format!("{}/{name}", asked.namespace), status }),
+        "default" => {
+            let key = format!("{}/{name}", asked.namespace);
+            Err(Refusal::Awaits(Box::new(Awaited { collection: ACCOUNTS, key, status })))
+        }
         _ => Err(Refusal::Denied(status)),
     }
 }

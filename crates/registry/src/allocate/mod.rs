@@ -52,12 +52,7 @@ pub fn applies(kind: &Kind) -> bool {
 ///
 /// # Errors
 /// 422 when something asked for is taken, 500 when a pool is empty.
-pub fn plan(
-    kind: &Kind,
-    new: Option<&mut Value>,
-    old: Option<&Value>,
-    pools: &Pools<'_>,
-) -> Result<Vec<Side>, Status> {
+pub fn plan(kind: &Kind, new: Option<&mut Value>, old: Option<&Value>, pools: &Pools<'_>) -> Result<Vec<Side>, Status> {
     let collection = keys::collection(kind);
     match PLANNERS.iter().find(|(name, _)| *name == collection) {
         Some((_, plan)) => plan(new, old, pools),

@@ -62,11 +62,7 @@ async fn load(store: &Arc<dyn Store>, limits: Limits) -> Result<(State, u64), St
     Ok((state, newest))
 }
 
-async fn range(
-    store: &Arc<dyn Store>,
-    at: Option<u64>,
-    limit: Option<usize>,
-) -> Result<(Vec<Entry>, u64), StoreError> {
+async fn range(store: &Arc<dyn Store>, at: Option<u64>, limit: Option<usize>) -> Result<(Vec<Entry>, u64), StoreError> {
     let mut end = PREFIX.as_bytes().to_vec();
     if let Some(last) = end.last_mut() {
         *last += 1;

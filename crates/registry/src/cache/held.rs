@@ -6,7 +6,6 @@ use api::Kind;
 use machinery::object::Object;
 use serde::Deserialize;
 use serde_json::Value;
-use store::LeaseId;
 
 /// What selectors see of an object: its labels, and its selectable fields in the kind's order.
 #[derive(Clone, Debug, Default)]
@@ -48,19 +47,17 @@ struct HeadMetadata {
 #[derive(Debug)]
 pub struct Held {
     pub object: Arc<Object>,
-    /// The store's lease, for objects that end by themselves (events).
-    pub lease: Option<LeaseId>,
     projection: OnceLock<Projection>,
 }
 
 impl Held {
-    pub fn new(object: Arc<Object>, lease: Option<LeaseId>, projection: Option<Projection>) -> Self {
+    pub fn new(object: Arc<Object>, projection: Option<Projection>) -> Self {
         let cell = OnceLock::new();
         if let Some(projection) = projection {
             // A fresh cell takes its first value.
             let _ = cell.set(projection);
         }
-        Self { object, lease, projection: cell }
+        Self { object, projection: cell }
     }
 
     pub fn revision(&self) -> u64 {

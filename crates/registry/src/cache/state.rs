@@ -143,7 +143,7 @@ impl State {
 /// What does not parse as an object was not written by any registry: it is left out, and said so.
 fn hold(entry: &Entry, projection: Option<Projection>) -> Option<Arc<Held>> {
     match Object::from_stored(entry.value.clone(), entry.mod_revision) {
-        Ok(object) => Some(Arc::new(Held::new(object, entry.lease, projection))),
+        Ok(object) => Some(Arc::new(Held::new(object, projection))),
         Err(status) => {
             tracing::error!(key = %String::from_utf8_lossy(&entry.key), %status, "a stored value is no object");
             None

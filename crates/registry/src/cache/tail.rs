@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::Cache;
 use super::fan::{Arrived, Lane, Sink};
 use super::history::Turn;
 use super::state::Objects;
-use super::Cache;
 
 /// Where a tail starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

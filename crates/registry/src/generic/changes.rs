@@ -81,7 +81,8 @@ mod tests {
     #[test]
     fn a_generation_counts_the_spec_only() {
         let old = json!({"metadata": {"generation": 3}, "spec": {"a": 1}, "status": {}});
-        let mut new = json!({"metadata": {"generation": 3, "labels": {"x": "y"}}, "spec": {"a": 1}, "status": {"b": 1}});
+        let mut new =
+            json!({"metadata": {"generation": 3, "labels": {"x": "y"}}, "spec": {"a": 1}, "status": {"b": 1}});
         count_generation(&mut new, &old);
         assert_eq!(meta::generation(&new), 3);
         new["spec"]["a"] = 2.into();

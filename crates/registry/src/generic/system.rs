@@ -3,12 +3,12 @@
 use api::kind::NameRule;
 use api::{Kind, Scope};
 use machinery::field::Problems;
+use machinery::meta;
 use machinery::status::Status;
 use machinery::tree::{self, At};
 use machinery::validation::{
     name_is_dns1035_label, name_is_label, name_is_path_segment, name_is_subdomain, object_meta, object_meta_update,
 };
-use machinery::meta;
 use serde_json::Value;
 
 /// Fields that a client cannot set on create.

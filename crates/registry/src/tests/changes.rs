@@ -138,6 +138,7 @@ async fn what_is_applied_is_owned() {
     assert_eq!(left["data"], json!({"k": "2"}));
     let mut nobody = apply("", json!({}), false);
     nobody.options.field_manager = String::new();
-    let expected = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
+    let expected =
+        "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
     assert_eq!(f.refused(nobody).await.message, expected);
 }

@@ -79,7 +79,8 @@ async fn a_namespace_ends_when_it_is_finalized() {
     let marked = f.tree(namespaces(Verb::Delete).name("n")).await;
     assert_eq!(marked["status"]["phase"], "Terminating");
     let status = f.refused(maps(Verb::Create).namespace("n").body(map("a", "1"))).await;
-    let expected = "configmaps \"a\" is forbidden: unable to create new content in namespace n because it is being terminated";
+    let expected =
+        "configmaps \"a\" is forbidden: unable to create new content in namespace n because it is being terminated";
     assert_eq!((status.code, status.message.as_str()), (403, expected));
     let mut last = marked.clone();
     last["spec"] = json!({});

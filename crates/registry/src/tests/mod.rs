@@ -3,6 +3,8 @@
 mod changes;
 mod concurrency;
 mod deletes;
+mod events;
+mod forms;
 mod lists;
 mod pods;
 mod services;

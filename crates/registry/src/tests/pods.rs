@@ -52,7 +52,8 @@ async fn a_pod_waits_for_the_default_account_only() {
     let mut other = pod("q");
     other["spec"]["serviceAccountName"] = "x".into();
     let status = f.refused(pods(Verb::Create).body(other)).await;
-    let expected = "pods \"q\" is forbidden: error looking up service account default/x: serviceaccount \"x\" not found";
+    let expected =
+        "pods \"q\" is forbidden: error looking up service account default/x: serviceaccount \"x\" not found";
     assert_eq!((status.code, status.message.as_str()), (403, expected));
     let mut classy = pod("r");
     classy["spec"]["priorityClassName"] = "none".into();

@@ -27,7 +27,10 @@ async fn an_address_is_had_once_and_given_back() {
     let f = fixture().await;
     let made = f.tree(services(Verb::Create).body(service("a", json!({"clusterIP": "10.96.0.10"})))).await;
     assert_eq!(made["spec"]["clusterIPs"], json!(["10.96.0.10"]));
-    assert_eq!((&made["spec"]["ipFamilies"], &made["spec"]["ipFamilyPolicy"]), (&json!(["IPv4"]), &json!("SingleStack")));
+    assert_eq!(
+        (&made["spec"]["ipFamilies"], &made["spec"]["ipFamilyPolicy"]),
+        (&json!(["IPv4"]), &json!("SingleStack"))
+    );
     let held = f.tree(addresses(Verb::Get).name("10.96.0.10")).await;
     assert_eq!(held["spec"]["parentRef"], json!({"resource": "services", "namespace": "default", "name": "a"}));
     let status = f.refused(services(Verb::Create).body(service("b", json!({"clusterIP": "10.96.0.10"})))).await;
@@ -77,7 +80,8 @@ async fn services_made_at_once_share_nothing() {
     let tasks = (0..40).map(|n| {
         let f = f.clone();
         tokio::spawn(async move {
-            let made = f.tree(services(Verb::Create).body(service(&format!("s{n}"), json!({"type": "NodePort"})))).await;
+            let made =
+                f.tree(services(Verb::Create).body(service(&format!("s{n}"), json!({"type": "NodePort"})))).await;
             let spec = &made["spec"];
             (spec["clusterIP"].as_str().unwrap().to_owned(), spec["ports"][0]["nodePort"].as_i64().unwrap())
         })

@@ -35,8 +35,9 @@ impl Registry {
                 let (tree, warnings) = applied(kind, request, &Value::Null, &config, &now)?;
                 self.create_decoded(user, kind, request, Decoded { tree, warnings, tracked: true }).await
             }
-            done => done.map(|(object, warnings)| {
-                Answer { warnings, ..answer(200, Content::Object(presented(kind, &object))) }
+            done => done.map(|(object, warnings)| Answer {
+                warnings,
+                ..answer(200, Content::Object(presented(kind, &object)))
             }),
         }
     }

@@ -49,7 +49,8 @@ impl Registry {
         self.admit(&asked, &mut binding).await?;
         let now = self.world.now_text();
         let make = |pod: &Value| bound(pods, pod, &binding, &now);
-        self.change(Change { user, kind: pods, request, name: &name, part: Part::Direct, tracks: false, make: &make }).await?;
+        self.change(Change { user, kind: pods, request, name: &name, part: Part::Direct, tracks: false, make: &make })
+            .await?;
         let content = Content::Tree(Arc::new(success(201)));
         Ok(Answer { warnings: decoded.warnings, ..answer(201, content) })
     }

@@ -24,12 +24,7 @@ const GENERATED_NAMES_MAX: usize = 8;
 const ALLOCATIONS_MAX: usize = 16;
 
 impl Registry {
-    pub(crate) async fn create(
-        &self,
-        user: &User,
-        kind: &'static Kind,
-        request: &Request,
-    ) -> Result<Answer, Status> {
+    pub(crate) async fn create(&self, user: &User, kind: &'static Kind, request: &Request) -> Result<Answer, Status> {
         let decoded = object(kind, &request.body, &request.options)?;
         self.create_decoded(user, kind, request, decoded).await
     }
@@ -94,9 +89,10 @@ impl Registry {
         };
         self.admit(&asked, &mut new).await?;
         warnings.extend(system::dedup_owners(&mut new, true));
-        (kind.prepare_create)(&mut new);
+        // Before the kind's own preparation: a Job's selector is made of its uid.
         tree::set(&mut new, "metadata.uid", self.world.uid());
         tree::set(&mut new, "metadata.creationTimestamp", self.world.now_text());
+        (kind.prepare_create)(&mut new);
         if kind.generation {
             tree::set(&mut new, "metadata.generation", 1);
         }
@@ -127,7 +123,8 @@ impl Registry {
             }
             let lease = self.lease_of(kind).await?;
             let tree = Some(&new);
-            let write = Write { kind, namespace: &request.namespace, name: &name, expect: 0, tree, lease, sides: &sides };
+            let write =
+                Write { kind, namespace: &request.namespace, name: &name, expect: 0, tree, lease, sides: &sides };
             match self.commit(write).await? {
                 Committed::At(_, Some(object)) => return Ok(object),
                 Committed::At(_, None) => return Err(Status::internal("the stored object cannot be read")),
@@ -148,7 +145,7 @@ impl Registry {
         }
     }
 
-    /// The lease of objects that end by themselves.
+    /// The lease of objects that end by themselves; a change gives them a new one.
     pub(crate) async fn lease_of(&self, kind: &Kind) -> Result<Option<LeaseId>, Status> {
         match crate::keys::collection(kind).as_str() {
             crate::events::COLLECTION => self.event_lease().await.map(Some),

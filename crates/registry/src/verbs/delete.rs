@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use api::Kind;
 use machinery::identity::User;
+use machinery::meta;
 use machinery::object::Object;
 use machinery::request::{Answer, Content, List, Request};
 use machinery::status::Status;
-use machinery::meta;
 use serde_json::Value;
 
 use super::get::{answer, presented};
@@ -46,12 +46,7 @@ enum Left {
 }
 
 impl Registry {
-    pub(crate) async fn delete(
-        &self,
-        user: &User,
-        kind: &'static Kind,
-        request: &Request,
-    ) -> Result<Answer, Status> {
+    pub(crate) async fn delete(&self, user: &User, kind: &'static Kind, request: &Request) -> Result<Answer, Status> {
         let content = match self.remove(user, kind, request, &request.namespace, &request.name).await? {
             Left::Marked(object) => Content::Object(presented(kind, &object)),
             Left::Nothing(object) if ANSWER_OBJECT.contains(&(kind.group, kind.plural)) => {

@@ -57,7 +57,8 @@ impl Registry {
             [] => return Ok(()),
             [only] => only.clone(),
             _ => {
-                let why = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
+                let why =
+                    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
                 return Err(Status::failure(500, "", why));
             }
         };
@@ -67,7 +68,8 @@ impl Registry {
         let now = self.world.now_text();
         let make = |budget: &Value| disrupt(budget, meta::name(pod), &now);
         let name = meta::name(&budget).to_owned();
-        let change = Change { user, kind: budgets, request, name: &name, part: Part::Direct, tracks: false, make: &make };
+        let change =
+            Change { user, kind: budgets, request, name: &name, part: Part::Direct, tracks: false, make: &make };
         self.change(change).await.map(|_| ())
     }
 }

@@ -57,7 +57,8 @@ fn patched(kind: &Kind, how: PatchKind, patch: &Value, old: &Value, options: &Op
         PatchKind::Merge => patch::merge(old, patch),
         PatchKind::Strategic | PatchKind::Apply => patch::strategic(schema, old, patch)?,
     };
-    let (mut tree, unknown) = schema::check(schema, applied.clone()).map_err(|status| unusable(&applied, &status.message))?;
+    let (mut tree, unknown) =
+        schema::check(schema, applied.clone()).map_err(|status| unusable(&applied, &status.message))?;
     if options.field_validation == FieldValidation::Strict && !unknown.is_empty() {
         let texts: Vec<_> = unknown.iter().map(ToString::to_string).collect();
         return Err(unusable(&applied, &format!("strict decoding error: {}", texts.join(", "))));

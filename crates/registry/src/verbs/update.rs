@@ -17,7 +17,6 @@ use machinery::request::{Answer, Content, Request};
 use machinery::status::Status;
 use machinery::{meta, tree};
 use serde_json::Value;
-use store::LeaseId;
 
 use super::get::{answer, presented};
 use crate::admission::{Asked, Operation};
@@ -56,16 +55,10 @@ pub(crate) struct Change<'a> {
     pub make: &'a (dyn Fn(&Value) -> Made + Send + Sync),
 }
 
-/// The object as somebody found it, to be replaced at exactly this revision.
-struct Current {
-    object: Arc<Object>,
-    lease: Option<LeaseId>,
-}
-
 enum Step {
     Done(Arc<Object>, Vec<String>),
-    /// Somebody else was faster; the object as it is now.
-    Again(Current),
+    /// Somebody else was faster: the object as it is now.
+    Again(Arc<Object>),
     /// Something allocated was taken.
     Replan,
 }
@@ -91,8 +84,9 @@ impl Registry {
             Err(status) if status.is_not_found() && kind.create_on_update && matches!(part, Part::Main) => {
                 self.create_by_update(user, kind, request, decoded).await
             }
-            done => done.map(|(object, warnings)| {
-                Answer { warnings, ..answer(200, Content::Object(presented(kind, &object))) }
+            done => done.map(|(object, warnings)| Answer {
+                warnings,
+                ..answer(200, Content::Object(presented(kind, &object)))
             }),
         }
     }
@@ -117,7 +111,7 @@ impl Registry {
     /// Makes a change, again after conflicts that the client did not ask to see.
     pub(crate) async fn change(&self, change: Change<'_>) -> Result<(Arc<Object>, Vec<String>), Status> {
         let held = self.current(change.kind, &change.request.namespace, change.name)?;
-        let mut current = Current { object: held.object.clone(), lease: held.lease };
+        let mut current = held.object.clone();
         for _ in 0..ATTEMPTS_MAX {
             match self.try_change(&change, &current).await? {
                 Step::Done(object, warnings) => return Ok((object, warnings)),
@@ -128,9 +122,9 @@ impl Registry {
         Err(Status::conflict(change.kind.group, change.kind.plural, change.name, MODIFIED))
     }
 
-    async fn try_change(&self, change: &Change<'_>, current: &Current) -> Result<Step, Status> {
+    async fn try_change(&self, change: &Change<'_>, current: &Arc<Object>) -> Result<Step, Status> {
         let kind = change.kind;
-        let shown = presented(kind, &current.object);
+        let shown = presented(kind, current);
         let old = shown.tree();
         let (mut new, mut warnings) = (change.make)(&old)?;
         check_versions(change, &new, &old)?;
@@ -153,7 +147,7 @@ impl Registry {
             return self.end(change, current, new, warnings).await;
         }
         if changes::unchanged(&mut new, &old) {
-            return Ok(Step::Done(current.object.clone(), warnings));
+            return Ok(Step::Done(current.clone(), warnings));
         }
         if change.request.options.dry_run {
             return Ok(Step::Done(Object::from_tree(&new), warnings));
@@ -162,9 +156,9 @@ impl Registry {
             kind,
             namespace: &change.request.namespace,
             name: change.name,
-            expect: current.object.revision(),
+            expect: current.revision(),
             tree: Some(&new),
-            lease: current.lease,
+            lease: self.lease_of(kind).await?,
             sides: &sides,
         };
         match self.commit(write).await? {
@@ -218,7 +212,7 @@ impl Registry {
     async fn end(
         &self,
         change: &Change<'_>,
-        current: &Current,
+        current: &Arc<Object>,
         new: Value,
         warnings: Vec<String>,
     ) -> Result<Step, Status> {
@@ -226,13 +220,13 @@ impl Registry {
         if change.request.options.dry_run {
             return Ok(Step::Done(object, warnings));
         }
-        let old = current.object.tree();
+        let old = current.tree();
         let sides = allocate::plan(change.kind, None, Some(&old), &self.allocation())?;
         let write = Write {
             kind: change.kind,
             namespace: &change.request.namespace,
             name: change.name,
-            expect: current.object.revision(),
+            expect: current.revision(),
             tree: None,
             lease: None,
             sides: &sides,
@@ -256,8 +250,7 @@ impl Registry {
 /// After a conflict the change is made anew: one that named the revision which is gone is refused then.
 fn again(change: &Change<'_>, entry: Option<store::Entry>) -> Result<Step, Status> {
     let entry = entry.ok_or_else(|| Status::not_found(change.kind.group, change.kind.plural, change.name))?;
-    let object = Object::from_stored(entry.value, entry.mod_revision)?;
-    Ok(Step::Again(Current { object, lease: entry.lease }))
+    Ok(Step::Again(Object::from_stored(entry.value, entry.mod_revision)?))
 }
 
 /// The uid and the resourceVersion that the client sent must be those of the object.

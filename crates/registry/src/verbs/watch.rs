@@ -194,7 +194,9 @@ impl Watching {
     fn ended(&mut self, ended: Ended) -> Option<Result<WatchEvent, Status>> {
         self.phase = Phase::Over;
         match ended {
-            Ended::TooOld { .. } => Some(Err(Status::expired("The resourceVersion for the provided watch is too old."))),
+            Ended::TooOld { .. } => {
+                Some(Err(Status::expired("The resourceVersion for the provided watch is too old.")))
+            }
             Ended::Closed => None,
         }
     }
