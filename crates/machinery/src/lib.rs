@@ -10,6 +10,7 @@
 pub mod duration;
 pub mod field;
 pub mod identity;
+pub mod jsonpath;
 pub mod key;
 pub mod managed;
 pub mod meta;
@@ -21,6 +22,7 @@ pub mod request;
 pub mod schema;
 pub mod selector;
 pub mod status;
+pub mod table;
 pub mod time;
 pub mod tree;
 pub mod validation;
