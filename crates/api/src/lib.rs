@@ -12,6 +12,7 @@ mod column;
 pub mod coordination;
 pub mod core;
 mod cursor;
+mod difference;
 pub mod discovery;
 pub mod events;
 mod fill;
@@ -24,6 +25,7 @@ mod rule;
 pub mod scheduling;
 mod schemas;
 mod status;
+pub mod storage;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -42,6 +44,8 @@ pub static KINDS: &[&Kind] = &[
     &core::limit_range::KIND,
     &core::namespace::KIND,
     &core::node::KIND,
+    &core::persistent_volume::KIND,
+    &core::persistent_volume_claim::KIND,
     &core::pod::KIND,
     &core::pod_template::KIND,
     &core::replication_controller::KIND,
@@ -63,13 +67,21 @@ pub static KINDS: &[&Kind] = &[
     &authorization::subject_access_review::KIND,
     &batch::cron_job::KIND,
     &batch::job::KIND,
+    &networking::ingress_class::KIND,
+    &networking::ingress::KIND,
     &networking::ip_address::KIND,
+    &networking::network_policy::KIND,
     &networking::service_cidr::KIND,
     &policy::pod_disruption_budget::KIND,
     &rbac::cluster_role_binding::KIND,
     &rbac::cluster_role::KIND,
     &rbac::role_binding::KIND,
     &rbac::role::KIND,
+    &storage::csi_driver::KIND,
+    &storage::csi_node::KIND,
+    &storage::csi_storage_capacity::KIND,
+    &storage::storage_class::KIND,
+    &storage::volume_attributes_class::KIND,
     &scheduling::priority_class::KIND,
     &coordination::lease::KIND,
     &node::runtime_class::KIND,

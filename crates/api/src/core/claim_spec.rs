@@ -1,6 +1,8 @@
 //! The spec of a claim for storage, in a PersistentVolumeClaim and in templates of one.
 
 use machinery::field::Problems;
+use machinery::{meta, tree};
+use serde_json::Value;
 
 use crate::cursor::Field;
 use crate::fill::{self, Tree};
@@ -104,4 +106,24 @@ fn data_source(source: &Field, problems: &mut Problems) {
     if core && kind != "PersistentVolumeClaim" {
         source.invalid_as(problems, kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup");
     }
+}
+
+// === cells ===
+
+/// `RWO,ROX,RWX,RWOP`, always in this order.
+pub fn modes_cell(modes: &[Value]) -> String {
+    const SHORT: [(&str, &str); 4] =
+        [("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP")];
+    let there: Vec<_> = SHORT.iter().filter(|(mode, _)| modes.iter().any(|m| m == mode)).map(|(_, s)| *s).collect();
+    there.join(",")
+}
+
+pub fn phase_cell(object: &Value) -> &str {
+    if meta::is_deleting(object) { "Terminating" } else { tree::str(object, "status.phase") }
+}
+
+/// The class by its old annotation, or by the field.
+pub fn class_cell(object: &Value) -> &str {
+    let annotation = meta::annotation(object, "volume.beta.kubernetes.io/storage-class");
+    annotation.unwrap_or_else(|| tree::str(object, "spec.storageClassName"))
 }

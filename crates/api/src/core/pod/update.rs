@@ -4,9 +4,9 @@ use machinery::field::Problems;
 use machinery::tree;
 use serde_json::Value;
 
-use super::part::difference;
 use crate::core::pod_spec::{self, scheduling};
 use crate::cursor::Field;
+use crate::difference::difference;
 use crate::status::put_back;
 
 const OPEN: &str = "pod updates may not change fields other than `spec.containers[*].image`,\

@@ -27,7 +27,7 @@ pub mod scheduling;
 mod security;
 mod spec;
 mod volume_defaults;
-mod volume_sources;
+pub mod volume_sources;
 pub mod volumes;
 mod warnings;
 
