@@ -159,6 +159,11 @@ impl Fan {
         }
     }
 
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.collections.is_empty()
+    }
+
     /// Ends all watches: the cache starts anew.
     pub fn close(&mut self) {
         let all = std::mem::take(&mut self.collections);

@@ -129,7 +129,7 @@ async fn resume(cache: &Cache, store: &Arc<dyn Store>, limits: Limits) -> Result
 
 impl Cache {
     /// Applies batches in order: the state first, then the watchers, then whoever waits for the revision.
-    fn apply(&self, batches: &[Batch]) {
+    pub(super) fn apply(&self, batches: &[Batch]) {
         let Some(last) = batches.last() else { return };
         let now = self.world.now();
         let mut turns = Vec::new();

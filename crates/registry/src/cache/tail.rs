@@ -122,3 +122,61 @@ impl Drop for Tail {
         self.cache.fan().remove(&self.collection, &self.lane, &self.sink);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use store::{Batch, Entry, Event};
+
+    use super::*;
+    use crate::cache::{Limits, State};
+    use crate::world::World;
+
+    fn cache(history_bytes: usize) -> Arc<Cache> {
+        let limits = Limits { bytes: history_bytes, age_seconds: 3600 };
+        Arc::new(Cache::new(State::new(1, limits, std::iter::empty()), World::real()))
+    }
+
+    fn write(cache: &Cache, revisions: std::ops::Range<u64>) {
+        for revision in revisions {
+            let key = Bytes::from(format!("/registry/core/configmaps/ns/m{}", revision % 100));
+            let value = Bytes::from_static(b"{\"kind\":\"A\",\"apiVersion\":\"v1\",\"metadata\":{}}");
+            let entry = Entry { key, value, create_revision: revision, mod_revision: revision, lease: None };
+            cache.apply(&[Batch { revision, events: vec![Event::Put { entry, previous: None }] }]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tail_that_fell_behind_reads_the_history() {
+        let cache = cache(64 << 20);
+        let (mut tail, _) = Tail::open(cache.clone(), "core/configmaps", Lane::All, From::Now).unwrap();
+        write(&cache, 2..50);
+        assert_eq!(tail.next().await.unwrap().revision, 2);
+        write(&cache, 50..20_000);
+        assert_eq!(tail.idle_revision(), None);
+        for revision in 3..20_000 {
+            assert_eq!(tail.next().await.unwrap().revision, revision);
+        }
+        assert_eq!(tail.idle_revision(), Some(19_999));
+    }
+
+    #[tokio::test]
+    async fn a_tail_behind_the_history_is_told() {
+        let cache = cache(100_000);
+        let (mut tail, _) = Tail::open(cache.clone(), "core/configmaps", Lane::All, From::Now).unwrap();
+        write(&cache, 2..20_000);
+        assert!(matches!(tail.next().await, Err(Ended::TooOld { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_closed_tail_leaves_its_lane() {
+        let cache = cache(1 << 20);
+        let lane = Lane::Key("ns/m5".into());
+        let (mut tail, _) = Tail::open(cache.clone(), "core/configmaps", lane, From::Revision(1)).unwrap();
+        write(&cache, 2..200);
+        assert_eq!(tail.next().await.unwrap().revision, 5);
+        assert_eq!(tail.next().await.unwrap().revision, 105);
+        drop(tail);
+        assert!(cache.fan().is_empty());
+    }
+}

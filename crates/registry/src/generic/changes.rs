@@ -12,8 +12,10 @@ pub fn keep_system_fields(new: &mut Value, old: &Value) {
         put(metadata, "uid", &before["uid"]);
     }
     put(metadata, "generation", &before["generation"]);
-    for field in ["creationTimestamp", "deletionTimestamp"] {
-        put(metadata, field, &before[field]);
+    put(metadata, "creationTimestamp", &before["creationTimestamp"]);
+    // What is not there yet cannot be set either: that is for validation to say.
+    if !before["deletionTimestamp"].is_null() {
+        put(metadata, "deletionTimestamp", &before["deletionTimestamp"]);
     }
     if metadata.get("deletionGracePeriodSeconds").is_none() {
         put(metadata, "deletionGracePeriodSeconds", &before["deletionGracePeriodSeconds"]);

@@ -11,7 +11,7 @@ use machinery::{meta, tree};
 use serde_json::Value;
 use store::LeaseId;
 
-use super::get::{answer, presented};
+use super::get::{answer, presented, unstored};
 use crate::admission::{Asked, Operation};
 use crate::commit::{Committed, Write};
 use crate::generic::decode::{Decoded, object};
@@ -119,7 +119,7 @@ impl Registry {
             }
             if request.options.dry_run {
                 self.refuse_existing(kind, &request.namespace, &name)?;
-                return Ok(Object::from_tree(&new));
+                return Ok(unstored(kind, &new));
             }
             let lease = self.lease_of(kind).await?;
             let tree = Some(&new);

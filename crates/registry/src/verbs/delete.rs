@@ -14,7 +14,7 @@ use super::get::{answer, presented};
 use crate::admission::{Asked, Operation};
 use crate::commit::{Committed, Write};
 use crate::generic::deletion::{self, Deletion};
-use crate::{Registry, allocate};
+use crate::{Registry, allocate, keys};
 
 const ATTEMPTS_MAX: usize = 16;
 
@@ -93,6 +93,7 @@ impl Registry {
         namespace: &str,
         name: &str,
     ) -> Result<Left, Status> {
+        let kind = keys::storing(kind);
         let held = self.current(kind, namespace, name)?;
         let mut object = held.object.clone();
         for _ in 0..ATTEMPTS_MAX {

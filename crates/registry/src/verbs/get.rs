@@ -7,6 +7,7 @@ use api::Kind;
 use machinery::object::Object;
 use machinery::request::{Answer, Content, Request};
 use machinery::status::{Cause, Status};
+use serde_json::Value;
 
 use crate::cache::{Held, NotSeen};
 use crate::{Registry, errors, keys};
@@ -83,6 +84,14 @@ pub(crate) fn presented(kind: &Kind, object: &Arc<Object>) -> Arc<Object> {
     match &kind.stored_as {
         None => object.clone(),
         Some(form) => Object::from_tree(&(form.from_stored)((*object.tree()).clone())),
+    }
+}
+
+/// An object that was not stored (a dry run, the last state of one that went), in the form in which it would be.
+pub(crate) fn unstored(kind: &Kind, tree: &Value) -> Arc<Object> {
+    match &kind.stored_as {
+        None => Object::from_tree(tree),
+        Some(form) => Object::from_tree(&(form.to_stored)(tree.clone())),
     }
 }
 

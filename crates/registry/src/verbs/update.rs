@@ -18,7 +18,7 @@ use machinery::status::Status;
 use machinery::{meta, tree};
 use serde_json::Value;
 
-use super::get::{answer, presented};
+use super::get::{answer, presented, unstored};
 use crate::admission::{Asked, Operation};
 use crate::commit::{Committed, Write};
 use crate::generic::decode::object;
@@ -150,7 +150,7 @@ impl Registry {
             return Ok(Step::Done(current.clone(), warnings));
         }
         if change.request.options.dry_run {
-            return Ok(Step::Done(Object::from_tree(&new), warnings));
+            return Ok(Step::Done(unstored(kind, &new), warnings));
         }
         let write = Write {
             kind,
@@ -216,7 +216,7 @@ impl Registry {
         new: Value,
         warnings: Vec<String>,
     ) -> Result<Step, Status> {
-        let object = Object::from_tree(&new);
+        let object = unstored(change.kind, &new);
         if change.request.options.dry_run {
             return Ok(Step::Done(object, warnings));
         }
