@@ -155,3 +155,80 @@ fn wrong_types_are_refused_in_gos_words() {
         "the object provided is unrecognized (must be of type Pod): couldn't get version/kind; json parse error: unexpected end of JSON input ({\"kind\":)"
     );
 }
+
+#[test]
+fn a_new_deployment_is_managed_as_upstream_shows_it() {
+    let mut tree = decoded(
+        "Deployment",
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "nginx", "labels": {"app": "nginx"}},
+            "spec": {
+                "progressDeadlineSeconds": 600, "replicas": 1, "revisionHistoryLimit": 10,
+                "selector": {"matchLabels": {"app": "nginx"}},
+                "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}, "type": "RollingUpdate"},
+                "template": {"metadata": {"labels": {"app": "nginx"}}, "spec": {
+                    "containers": [{
+                        "image": "nginx", "imagePullPolicy": "Always", "name": "nginx", "ports": [{"containerPort": 80}],
+                        "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+                    }],
+                    "dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "schedulerName": "default-scheduler",
+                    "securityContext": {}, "terminationGracePeriodSeconds": 30, "volumes": [{"name": "v", "emptyDir": {}}],
+                }},
+            },
+        }),
+    );
+    let writer =
+        machinery::managed::Writer { manager: "kubectl-create", api_version: "apps/v1", subresource: "", now: "T" };
+    machinery::managed::track(schema("Deployment"), &Value::Null, &mut tree, &writer);
+    let port = "k:{\"containerPort\":80,\"protocol\":\"TCP\"}";
+    assert_eq!(
+        tree["metadata"]["managedFields"][0]["fieldsV1"],
+        json!({
+            "f:metadata": {"f:labels": {".": {}, "f:app": {}}},
+            "f:spec": {
+                "f:progressDeadlineSeconds": {}, "f:replicas": {}, "f:revisionHistoryLimit": {}, "f:selector": {},
+                "f:strategy": {"f:rollingUpdate": {".": {}, "f:maxSurge": {}, "f:maxUnavailable": {}}, "f:type": {}},
+                "f:template": {
+                    "f:metadata": {"f:labels": {".": {}, "f:app": {}}},
+                    "f:spec": {
+                        "f:containers": {"k:{\"name\":\"nginx\"}": {
+                            ".": {}, "f:image": {}, "f:imagePullPolicy": {}, "f:name": {}, "f:resources": {},
+                            "f:ports": {".": {}, port: {".": {}, "f:containerPort": {}}},
+                            "f:terminationMessagePath": {}, "f:terminationMessagePolicy": {},
+                        }},
+                        "f:dnsPolicy": {}, "f:restartPolicy": {}, "f:schedulerName": {}, "f:securityContext": {},
+                        "f:terminationGracePeriodSeconds": {},
+                        "f:volumes": {".": {}, "k:{\"name\":\"v\"}": {".": {}, "f:emptyDir": {}, "f:name": {}}},
+                    },
+                },
+            },
+        })
+    );
+}
+
+#[test]
+fn the_patch_of_kubectl_apply_uses_the_real_merge_keys() {
+    let pod = |image: &str, env: Value| {
+        json!({"spec": {"containers": [{"name": "c", "image": image, "env": env, "ports": [{"containerPort": 80}]}],
+            "volumes": [{"name": "v", "emptyDir": {}}], "nodeSelector": {"a": "b"}}})
+    };
+    let (original, modified) =
+        (pod("i:1", json!([{"name": "A", "value": "1"}])), pod("i:2", json!([{"name": "B", "value": "2"}])));
+    let mut modified = modified;
+    modified["spec"]["volumes"] = json!([{"name": "v", "hostPath": {"path": "/x"}}]);
+    let current = decoded("Pod", original.clone());
+    let patch = machinery::patch::three_way(schema("Pod"), &original, &modified, &current).unwrap();
+    assert_eq!(
+        patch,
+        json!({"spec": {
+            "$setElementOrder/containers": [{"name": "c"}], "$setElementOrder/volumes": [{"name": "v"}],
+            "containers": [{
+                "name": "c", "image": "i:2", "$setElementOrder/env": [{"name": "B"}],
+                "env": [{"name": "B", "value": "2"}, {"name": "A", "$patch": "delete"}],
+            }],
+            "volumes": [{"name": "v", "$retainKeys": ["hostPath", "name"], "emptyDir": null, "hostPath": {"path": "/x"}}],
+        }})
+    );
+    let patched = machinery::patch::strategic(schema("Pod"), &current, &patch).unwrap();
+    assert_eq!(decoded("Pod", patched), decoded("Pod", modified));
+}

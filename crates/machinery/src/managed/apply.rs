@@ -49,7 +49,7 @@ pub fn apply(
     if !force && !conflicts.is_empty() {
         return Err(refusal(&conflicts));
     }
-    let same = changed.touched.is_empty() && changed.removed.is_empty();
+    let same = changed.is_empty();
     for entry in entries.0.iter_mut().filter(|entry| !is_own(entry, writer)) {
         sets::subtract(&mut entry.fields, &changed.touched);
         sets::subtract(&mut entry.fields, &changed.removed);

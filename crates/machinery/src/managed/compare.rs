@@ -29,24 +29,13 @@ pub fn compare(node: Node<'_>, old: &Value, new: &Value, ignored: &str) -> Compa
         }
         let Some(child) = node.child(name) else { continue };
         if name == "metadata" {
-            let change = metadata(child, l, r);
-            out.add(field(name), change);
+            let below = children(child, l.and_then(Value::as_object), r.and_then(Value::as_object), &UNMANAGED);
+            out.add(field(name), Change { member: None, below });
         } else {
             out.add(field(name), value(child, l, r));
         }
     }
     out
-}
-
-fn metadata(node: Node<'_>, old: Option<&Value>, new: Option<&Value>) -> Change {
-    let empty = Map::new();
-    let map = |side: Option<&Value>| side.and_then(Value::as_object).cloned().unwrap_or_else(|| empty.clone());
-    let (mut old, mut new) = (map(old), map(new));
-    for name in UNMANAGED {
-        old.remove(name);
-        new.remove(name);
-    }
-    Change { member: None, below: children(node, Some(&old), Some(&new)) }
 }
 
 /// What happened to a place itself.
@@ -64,6 +53,10 @@ struct Change {
 }
 
 impl Comparison {
+    pub fn is_empty(&self) -> bool {
+        self.touched.is_empty() && self.removed.is_empty()
+    }
+
     fn add(&mut self, element: String, change: Change) {
         let touched = place(change.member == Some(Happened::Touched), change.below.touched);
         let removed = place(change.member == Some(Happened::Removed), change.below.removed);
@@ -86,7 +79,7 @@ fn value(node: Node<'_>, old: Option<&Value>, new: Option<&Value>) -> Change {
             // Items without their keys cannot be told apart: the list is one field.
             None => return Change { member: happened(old, new, true), below: Comparison::default() },
         },
-        _ => children(node, old.and_then(Value::as_object), new.and_then(Value::as_object)),
+        _ => children(node, old.and_then(Value::as_object), new.and_then(Value::as_object), &[]),
     };
     Change { member: happened(old, new, false), below }
 }
@@ -110,14 +103,20 @@ fn is_leaf(node: Node<'_>, old: Option<&Value>, new: Option<&Value>) -> bool {
     node.is_atomic() || empty(old) && empty(new)
 }
 
-fn children(node: Node<'_>, old: Option<&Map<String, Value>>, new: Option<&Map<String, Value>>) -> Comparison {
+/// The fields of two maps, but for some.
+fn children(
+    node: Node<'_>,
+    old: Option<&Map<String, Value>>,
+    new: Option<&Map<String, Value>>,
+    without: &[&str],
+) -> Comparison {
     let mut out = Comparison::default();
     let empty = Map::new();
     let (old, new) = (old.unwrap_or(&empty), new.unwrap_or(&empty));
     for name in union(old, new) {
         let (l, r) = (old.get(name), new.get(name));
         // Equal trees have nothing to tell; comparing them is cheaper than walking them.
-        if l == r {
+        if without.contains(&name) || l == r {
             continue;
         }
         if let Some(child) = node.child(name) {

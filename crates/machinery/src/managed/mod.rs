@@ -21,6 +21,7 @@ use serde_json::Value;
 pub use apply::{Applied, apply};
 
 use crate::schema::{Schema, Type};
+use crate::tree;
 use compare::{Comparison, compare};
 use entries::{Entries, Entry};
 
@@ -61,40 +62,39 @@ pub fn update(
 
 /// The same with the writer as a value.
 pub fn track(schema: &Schema, old: &Value, new: &mut Value, writer: &Writer<'_>) {
-    let Some(mut entries) = starting_entries(old, new, writer) else {
-        entries::write(new, Entries::default());
-        return;
+    let stored = &old["metadata"]["managedFields"];
+    let changed = if old.is_null() {
+        compare(schema.node(), &schema.zero(), new, ignored(schema, writer.subresource))
+    } else {
+        compare(schema.node(), old, new, ignored(schema, writer.subresource))
     };
-    if entries.is_empty() && !old["metadata"]["uid"].is_null() {
-        // An object that nobody manages stays so until somebody applies to it.
-        entries::write(new, entries);
+    let sent = &new["metadata"]["managedFields"];
+    if changed.is_empty() && (sent.is_null() || sent == stored) {
+        if sent != stored {
+            tree::set(new, "metadata.managedFields", stored.clone());
+        }
         return;
     }
-    let zero;
-    let old = if old.is_null() {
-        zero = schema.zero();
-        &zero
-    } else {
-        old
-    };
-    let changed = compare(schema.node(), old, new, ignored(schema, writer.subresource));
-    gain(&mut entries, changed, writer);
+    let mut entries = starting_entries(stored, sent, writer);
+    // An object that nobody manages stays so until somebody applies to it.
+    if !entries.is_empty() || old["metadata"]["uid"].is_null() {
+        gain(&mut entries, changed, writer);
+    }
     entries::write(new, entries);
 }
 
 /// The entries to start from: those that the request carries, else the stored ones; none after a reset by a
-/// single empty entry. `None` where what is stored cannot be read.
-fn starting_entries(old: &Value, new: &Value, writer: &Writer<'_>) -> Option<Entries> {
-    let (stored, sent) = (&old["metadata"]["managedFields"], &new["metadata"]["managedFields"]);
+/// single empty entry, and none where they cannot be read.
+fn starting_entries(stored: &Value, sent: &Value, writer: &Writer<'_>) -> Entries {
     if writer.subresource.is_empty() {
         if is_reset(sent) {
-            return Some(Entries::default());
+            return Entries::default();
         }
         if let Some(sent) = Entries::read(sent).filter(|e| !e.is_empty()) {
-            return Some(sent);
+            return sent;
         }
     }
-    Some(Entries::read(stored).unwrap_or_default())
+    Entries::read(stored).unwrap_or_default()
 }
 
 /// `managedFields: [{}]` asks for a new beginning.
