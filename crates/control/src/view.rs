@@ -5,7 +5,6 @@ use std::any::TypeId;
 use std::sync::Arc;
 
 use machinery::key::Key;
-use serde::de::DeserializeOwned;
 
 use crate::resource::{Resource, Typed};
 use crate::watch::{Index, Shared};
@@ -58,13 +57,18 @@ impl<'a> View<'a> {
     }
 
     /// The objects of a resource under a value of an index, in a form of the controller's own.
-    pub fn forms_by<T: DeserializeOwned + Send + Sync + 'static>(
+    pub fn forms_by<T: Send + Sync + 'static>(
         &self,
         resource: Resource,
         index: &'static Index<T>,
         value: &str,
     ) -> Vec<Arc<T>> {
         self.source::<T>(resource).map(|s| typed(s.by(index.name, value))).unwrap_or_default()
+    }
+
+    /// The objects of a resource in a namespace, in a form of the controller's own.
+    pub fn forms_in_namespace<T: Send + Sync + 'static>(&self, resource: Resource, namespace: &str) -> Vec<Arc<T>> {
+        self.source::<T>(resource).map(|s| typed(s.in_namespace(namespace))).unwrap_or_default()
     }
 
     fn source<T: 'static>(&self, resource: Resource) -> Option<Arc<dyn Source>> {

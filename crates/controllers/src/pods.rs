@@ -1,7 +1,10 @@
 //! What controllers read in a pod: is it active, ready, available, and since when.
 
+use control::{Step, Target, Write};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::json;
 
 pub fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
@@ -49,4 +52,25 @@ pub fn available_at(pod: &Pod, min_ready_seconds: i32) -> Option<Timestamp> {
 
 pub fn node_name(pod: &Pod) -> &str {
     pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default()
+}
+
+/// The step that says why a pod is disrupted, unless that has been said.
+pub fn disrupt(pod: &Pod, reason: &str, message: &str, now: Timestamp) -> Option<Step> {
+    let said =
+        condition(pod, "DisruptionTarget").is_some_and(|c| c.status == "True" && c.reason.as_deref() == Some(reason));
+    if said {
+        return None;
+    }
+    let mut conditions = pod.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+    conditions.retain(|condition| condition.type_ != "DisruptionTarget");
+    conditions.push(PodCondition {
+        type_: "DisruptionTarget".into(),
+        status: "True".into(),
+        reason: Some(reason.into()),
+        message: Some(message.into()),
+        last_transition_time: Some(Time(now)),
+        ..PodCondition::default()
+    });
+    let tree = json!({ "status": { "conditions": conditions } });
+    Some(Step::One(Box::new(Write::patch(Target::exactly(pod).subresource("status"), tree))))
 }

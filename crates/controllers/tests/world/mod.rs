@@ -85,6 +85,7 @@ impl World {
     }
 
     pub fn remove<T: Typed>(&mut self, namespace: &str, name: &str) {
+        self.revision += 1;
         self.objects.remove(&(Resource::of::<T>(), Key::new(namespace, name)));
     }
 
