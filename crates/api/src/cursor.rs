@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn the_path_is_the_way_it_came() {
-        let tree = json!({"spec": {"containers": [{"name": "a"}, {"ports": [{"containerPort": 0}]}], "sel": {"x": "1"}}});
+        let tree =
+            json!({"spec": {"containers": [{"name": "a"}, {"ports": [{"containerPort": 0}]}], "sel": {"x": "1"}}});
         let root = Field::root(&tree);
         let containers = root.get("spec.containers");
         let second = containers.index(1);

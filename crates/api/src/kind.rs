@@ -134,6 +134,9 @@ pub struct ScalePaths {
     pub selector: &'static str,
 }
 
+/// A field that selectors may name, and its text in an object.
+pub type Selectable = (&'static str, fn(&Value) -> String);
+
 /// A built-in kind.
 pub struct Kind {
     pub group: &'static str,
@@ -180,7 +183,7 @@ pub struct Kind {
     /// Warnings for the `Warning` header, `(new, old)`; old is null on create.
     pub warnings: fn(&Value, &Value) -> Vec<String>,
     /// Field selectors besides `metadata.name` and `metadata.namespace`: dotted name and value.
-    pub selectable: &'static [(&'static str, fn(&Value) -> String)],
+    pub selectable: &'static [Selectable],
     pub columns: &'static [Column],
     /// One cell per column.
     pub cells: fn(&Value, Timestamp) -> Vec<Value>,

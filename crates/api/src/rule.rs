@@ -14,9 +14,8 @@ use crate::cursor::Field;
 
 pub use machinery::validation::{
     config_map_key as config_key_messages, dns1123_label as dns_label_messages,
-    dns1123_subdomain as dns_subdomain_messages,
-    dns1123_subdomain_underscore as dns_subdomain_underscore_messages, label_value as label_value_messages,
-    qualified_name as qualified_name_messages,
+    dns1123_subdomain as dns_subdomain_messages, dns1123_subdomain_underscore as dns_subdomain_underscore_messages,
+    label_value as label_value_messages, qualified_name as qualified_name_messages,
 };
 
 pub const IMMUTABLE: &str = validation::IMMUTABLE;

@@ -153,3 +153,51 @@ fn run_all(kind: &Kind, object: &mut Value) {
     }
     assert!(!problems.message().contains('\u{0}'));
 }
+
+/// Manifests as people write them: decoded, filled in, prepared and judged as the registry does.
+const MANIFESTS: &[&str] = &[
+    r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {
+        "containers": [{"name": "a", "image": "busybox", "ports": [{"containerPort": 80}],
+            "readinessProbe": {"exec": {"command": ["cat", "/tmp/x"]}, "initialDelaySeconds": 5},
+            "livenessProbe": {"grpc": {"port": 80}}, "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
+            "env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
+            "volumeMounts": [{"name": "v", "mountPath": "/v"}, {"name": "w", "mountPath": "/w"}]}],
+        "volumes": [{"name": "v"}, {"name": "w", "projected": {"sources": [{"configMap": {"name": "c"}}]}}]}}"#,
+    r#"{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {
+        "selector": {"matchLabels": {"app": "a"}}, "template": {"metadata": {"labels": {"app": "a"}}, "spec": {
+            "containers": [{"name": "a", "image": "nginx:1"}], "volumes": [{"name": "h", "hostPath": {"path": "/"}}]}}}}"#,
+    r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {
+        "type": "NodePort", "ports": [{"port": 80, "targetPort": "http"}], "selector": {"app": "a"}}}"#,
+    r#"{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"a": "b"}}"#,
+    r#"{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "a"}, "spec": {
+        "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/data"}}}"#,
+    r#"{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "a"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}"#,
+    r#"{"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "a"}, "spec": {"schedule": "* * * * *",
+        "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "b"}]}}}}}}"#,
+    r#"{"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "a"}, "spec": {"rules": [{"host": "a.example",
+        "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "a", "port": {"number": 80}}}}]}}]}}"#,
+    r#"{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "a"},
+        "roleRef": {"kind": "ClusterRole", "name": "view"}, "subjects": [{"kind": "User", "name": "jane"}]}"#,
+];
+
+#[test]
+fn manifests_are_right_and_stay_canonical_when_filled_in() {
+    for text in MANIFESTS {
+        let read: Value = serde_json::from_str(text).unwrap();
+        let (group, version) = match read["apiVersion"].as_str().unwrap().split_once('/') {
+            Some((group, version)) => (group.to_owned(), version.to_owned()),
+            None => (String::new(), "v1".to_owned()),
+        };
+        let kind = by_kind(&group, &version, read["kind"].as_str().unwrap()).unwrap();
+        let schema = crate::schemas().get(kind.definition).unwrap();
+        let (mut object, unknown) = machinery::schema::decode(schema, text.as_bytes()).unwrap();
+        assert!(unknown.is_empty(), "{unknown:?}");
+        (kind.set_defaults)(&mut object);
+        (kind.prepare_create)(&mut object);
+        assert_eq!(crate::testing::problems(kind, &object), "");
+        let mut canonical = object.clone();
+        machinery::schema::canonicalize(schema, &mut canonical);
+        assert_eq!(object, canonical, "{}", kind.kind);
+    }
+}

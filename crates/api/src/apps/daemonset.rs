@@ -44,11 +44,23 @@ pub static KIND: Kind = Kind {
     warnings: workload::warnings,
     columns: &[
         column::NAME,
-        column::number("Desired", "The total number of nodes that should be running the daemon pod (including nodes correctly running the daemon pod)."),
-        column::number("Current", "The number of nodes that are running at least 1 daemon pod and are supposed to run the daemon pod."),
-        column::number("Ready", "Total number of nodes that should be running the daemon pod and have one or more of the daemon pod running with a Ready Condition by passing the readinessProbe."),
+        column::number(
+            "Desired",
+            "The total number of nodes that should be running the daemon pod (including nodes correctly running the daemon pod).",
+        ),
+        column::number(
+            "Current",
+            "The number of nodes that are running at least 1 daemon pod and are supposed to run the daemon pod.",
+        ),
+        column::number(
+            "Ready",
+            "Total number of nodes that should be running the daemon pod and have one or more of the daemon pod running with a Ready Condition by passing the readinessProbe.",
+        ),
         column::number("Up-to-date", "The total number of nodes that are running updated daemon pod"),
-        column::number("Available", "The number of nodes that should be running the daemon pod and have one or more of the daemon pod running and available."),
+        column::number(
+            "Available",
+            "The number of nodes that should be running the daemon pod and have one or more of the daemon pod running and available.",
+        ),
         column::text("Node Selector", "NodeSelector is a selector which must be true for the pod to fit on a node."),
         column::AGE,
         column::CONTAINERS,

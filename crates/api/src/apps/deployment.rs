@@ -40,8 +40,14 @@ pub static KIND: Kind = Kind {
     columns: &[
         column::NAME,
         column::text("Ready", "Number of the pod with ready state"),
-        column::text("Up-to-date", "Total number of non-terminated pods targeted by this deployment that have the desired template spec."),
-        column::text("Available", "Total number of available pods (ready for at least minReadySeconds) targeted by this deployment."),
+        column::text(
+            "Up-to-date",
+            "Total number of non-terminated pods targeted by this deployment that have the desired template spec.",
+        ),
+        column::text(
+            "Available",
+            "Total number of available pods (ready for at least minReadySeconds) targeted by this deployment.",
+        ),
         column::AGE,
         column::CONTAINERS,
         column::IMAGES,

@@ -50,7 +50,10 @@ pub static KIND: Kind = Kind {
         column::NAME,
         column::number("Desired", "Replicas is the number of desired pods."),
         column::number("Current", "Replicas is the most recently observed number of non-terminating pods."),
-        column::number("Ready", "The number of non-terminating pods targeted by this ReplicaSet with a Ready Condition."),
+        column::number(
+            "Ready",
+            "The number of non-terminating pods targeted by this ReplicaSet with a Ready Condition.",
+        ),
         column::AGE,
         column::CONTAINERS,
         column::IMAGES,

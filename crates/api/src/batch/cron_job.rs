@@ -128,7 +128,10 @@ fn validate(object: &Value, problems: &mut Problems) {
 fn time_zone(zone: &Field, problems: &mut Problems) {
     let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'+');
     let part = |part: &str| {
-        !matches!(part, "." | "..") && !part.starts_with('-') && (1..=14).contains(&part.len()) && part.bytes().all(inner)
+        !matches!(part, "." | "..")
+            && !part.starts_with('-')
+            && (1..=14).contains(&part.len())
+            && part.bytes().all(inner)
     };
     if zone.is_empty() {
         zone.invalid(problems, "timeZone must be nil or non-empty string");

@@ -70,7 +70,7 @@ fn range(text: &str, part: &Part) -> Result<(), String> {
             }
         }
     };
-    let step = step.map_or(Ok(1), |step| plain_number(step))?;
+    let step = step.map_or(Ok(1), plain_number)?;
     if low < *part.range.start() {
         return Err(format!("beginning of range ({low}) below minimum ({}): {text}", part.range.start()));
     }
@@ -96,9 +96,7 @@ fn plain_number(text: &str) -> Result<u32, String> {
     match read {
         Ok(number) if number < 0 => Err(format!("negative number ({number}) not allowed: {text}")),
         Ok(number) => u32::try_from(number).map_err(|why| format!("failed to parse int from {text}: {why}")),
-        Err(_) => {
-            Err(format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax"))
-        }
+        Err(_) => Err(format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax")),
     }
 }
 
@@ -108,7 +106,9 @@ mod tests {
 
     #[test]
     fn schedules() {
-        for good in ["* * * * *", "*/5 0-6 1,15 jan-mar mon", "@hourly", "@every 1h30m", "TZ=UTC 0 0 * * *", "5/15 * * * *"] {
+        for good in
+            ["* * * * *", "*/5 0-6 1,15 jan-mar mon", "@hourly", "@every 1h30m", "TZ=UTC 0 0 * * *", "5/15 * * * *"]
+        {
             assert_eq!(check(good), Ok(()), "{good}");
         }
         let bad = [

@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn endpoints_are_addresses_of_others() {
-        let object = with_defaults(&KIND, json!({"subsets": [{"addresses": [{"ip": "127.0.0.1"}], "ports": [{"port": 80}]}]}));
+        let object =
+            with_defaults(&KIND, json!({"subsets": [{"addresses": [{"ip": "127.0.0.1"}], "ports": [{"port": 80}]}]}));
         assert_eq!(
             problems(&KIND, &object),
             "subsets[0].addresses[0].ip: Invalid value: \"127.0.0.1\": may not be in the loopback range (127.0.0.0/8, ::1/128)"

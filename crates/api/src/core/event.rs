@@ -48,7 +48,10 @@ pub static KIND: Kind = Kind {
 pub(crate) const COLUMNS: &[Column] = &[
     column::text("Last Seen", "The time at which the most recent occurrence of this event was recorded."),
     column::text("Type", "Type of this event (Normal, Warning), new types could be added in the future"),
-    column::text("Reason", "This should be a short, machine understandable string that gives the reason for the transition into the object's current status."),
+    column::text(
+        "Reason",
+        "This should be a short, machine understandable string that gives the reason for the transition into the object's current status.",
+    ),
     column::text("Object", "The object that this event is about."),
     column::wide("Subobject", "The part of the object that this event is about."),
     column::wide("Source", "The component reporting this event."),
@@ -84,11 +87,8 @@ pub(crate) fn validate(object: &Value, controller: &str, problems: &mut Problems
         component.required(problems, "");
     }
     rule::qualified_name(&component, problems);
-    let limits = [
-        ("reportingInstance", INSTANCE_BYTES_MAX),
-        ("action", ACTION_BYTES_MAX),
-        ("reason", REASON_BYTES_MAX),
-    ];
+    let limits =
+        [("reportingInstance", INSTANCE_BYTES_MAX), ("action", ACTION_BYTES_MAX), ("reason", REASON_BYTES_MAX)];
     for (field, max) in limits {
         let at = root.get(field);
         rule::required(&at, problems);

@@ -160,7 +160,10 @@ mod tests {
 
     #[test]
     fn defaults_come_from_the_bounds() {
-        let object = with_defaults(&KIND, json!({"spec": {"limits": [{"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "1Mi"}}]}}));
+        let object = with_defaults(
+            &KIND,
+            json!({"spec": {"limits": [{"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "1Mi"}}]}}),
+        );
         let limit = &object["spec"]["limits"][0];
         assert_eq!(limit["default"], json!({"cpu": "2"}));
         assert_eq!(limit["defaultRequest"], json!({"cpu": "2", "memory": "1Mi"}));

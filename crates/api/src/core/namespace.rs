@@ -59,9 +59,7 @@ pub static KIND: Kind = Kind {
         ("status.phase", |object| tree::str(object, "status.phase").to_owned()),
     ],
     columns: &[column::NAME, column::text("Status", "The status of the namespace"), column::AGE],
-    cells: |object, now| {
-        vec![column::name(object), tree::str(object, "status.phase").into(), column::age(object, now)]
-    },
+    cells: |object, now| vec![column::name(object), tree::str(object, "status.phase").into(), column::age(object, now)],
     ..Kind::BASE
 };
 

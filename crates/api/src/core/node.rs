@@ -33,7 +33,9 @@ pub static KIND: Kind = Kind {
         validate(new, problems);
         validate_update(new, old, problems);
     },
-    selectable: &[("spec.unschedulable", |object| object["spec"]["unschedulable"].as_bool().unwrap_or(false).to_string())],
+    selectable: &[("spec.unschedulable", |object| {
+        object["spec"]["unschedulable"].as_bool().unwrap_or(false).to_string()
+    })],
     columns: &[
         column::NAME,
         column::text("Status", "The status of the node"),
@@ -42,9 +44,18 @@ pub static KIND: Kind = Kind {
         column::text("Version", "Kubelet Version reported by the node."),
         column::wide("Internal-IP", "List of addresses reachable to the node."),
         column::wide("External-IP", "List of addresses reachable to the node."),
-        column::wide("OS-Image", "OS Image reported by the node from /etc/os-release (e.g. Debian GNU/Linux 7 (wheezy))."),
-        column::wide("Kernel-Version", "Kernel Version reported by the node from 'uname -r' (e.g. 3.16.0-0.bpo.4-amd64)."),
-        column::wide("Container-Runtime", "ContainerRuntime Version reported by the node through runtime remote API (e.g. containerd://1.4.2)."),
+        column::wide(
+            "OS-Image",
+            "OS Image reported by the node from /etc/os-release (e.g. Debian GNU/Linux 7 (wheezy)).",
+        ),
+        column::wide(
+            "Kernel-Version",
+            "Kernel Version reported by the node from 'uname -r' (e.g. 3.16.0-0.bpo.4-amd64).",
+        ),
+        column::wide(
+            "Container-Runtime",
+            "ContainerRuntime Version reported by the node through runtime remote API (e.g. containerd://1.4.2).",
+        ),
     ],
     cells: |object, now| {
         vec![
@@ -190,7 +201,8 @@ mod tests {
 
     #[test]
     fn taints_are_one_of_a_kind() {
-        let node = json!({"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}, {"key": "a", "effect": "NoSchedule"}]}});
+        let node =
+            json!({"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}, {"key": "a", "effect": "NoSchedule"}]}});
         assert_eq!(
             problems(&KIND, &node),
             "metadata.taints[1]: Duplicate value: {\"effect\":\"NoSchedule\",\"key\":\"a\"}: \

@@ -34,14 +34,26 @@ pub static KIND: Kind = Kind {
         column::NAME,
         column::text("Capacity", "capacity is the description of the persistent volume's resources and capacity."),
         column::text("Access Modes", "accessModes contains all ways the volume can be mounted."),
-        column::text("Reclaim Policy", "persistentVolumeReclaimPolicy defines what happens to a persistent volume when released from its claim."),
+        column::text(
+            "Reclaim Policy",
+            "persistentVolumeReclaimPolicy defines what happens to a persistent volume when released from its claim.",
+        ),
         column::text("Status", "phase indicates if a volume is available, bound to a claim, or released by a claim."),
-        column::text("Claim", "claimRef is part of a bi-directional binding between PersistentVolume and PersistentVolumeClaim."),
+        column::text(
+            "Claim",
+            "claimRef is part of a bi-directional binding between PersistentVolume and PersistentVolumeClaim.",
+        ),
         column::text("StorageClass", "StorageClass of the pv"),
         column::text("VolumeAttributesClass", "VolumeAttributesClass of the pv"),
-        column::text("Reason", "reason is a brief CamelCase string that describes any failure and is meant for machine parsing and tidy display in the CLI."),
+        column::text(
+            "Reason",
+            "reason is a brief CamelCase string that describes any failure and is meant for machine parsing and tidy display in the CLI.",
+        ),
         column::AGE,
-        column::wide("VolumeMode", "volumeMode defines if a volume is intended to be used with a formatted filesystem or to remain in raw block state."),
+        column::wide(
+            "VolumeMode",
+            "volumeMode defines if a volume is intended to be used with a formatted filesystem or to remain in raw block state.",
+        ),
     ],
     cells: |object, now| {
         let claim = tree::get(object, "spec.claimRef");

@@ -55,7 +55,9 @@ pub static KIND: Kind = Kind {
     cells: |object, now| {
         let bound = !tree::str(object, "spec.volumeName").is_empty();
         let (capacity, modes) = match bound {
-            true => (text_or(object, "status.capacity.storage", "0"), modes_cell(tree::items(object, "status.accessModes"))),
+            true => {
+                (text_or(object, "status.capacity.storage", "0"), modes_cell(tree::items(object, "status.accessModes")))
+            }
             false => ("", String::new()),
         };
         vec![

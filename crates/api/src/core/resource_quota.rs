@@ -24,8 +24,7 @@ const SCOPES: [&str; 7] = [
     "VolumeAttributesClass",
 ];
 /// What pods take, so that scopes of pods can hold it.
-const OF_PODS: [&str; 7] =
-    ["pods", "cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"];
+const OF_PODS: [&str; 7] = ["pods", "cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"];
 
 pub static KIND: Kind = Kind {
     kind: "ResourceQuota",
@@ -63,7 +62,10 @@ pub static KIND: Kind = Kind {
     columns: &[
         column::NAME,
         column::text("Request", "Request represents a minimum amount of cpu/memory that a container may consume."),
-        column::text("Limit", "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node."),
+        column::text(
+            "Limit",
+            "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node.",
+        ),
         column::AGE,
     ],
     cells: |object, now| {

@@ -24,7 +24,10 @@ pub static KIND: Kind = Kind {
     prepare_update: |new, _| names_only(new),
     columns: &[
         column::NAME,
-        column::text("Secrets", "The secrets in the same namespace that pods running using this ServiceAccount are allowed to use."),
+        column::text(
+            "Secrets",
+            "The secrets in the same namespace that pods running using this ServiceAccount are allowed to use.",
+        ),
         column::AGE,
     ],
     cells: |object, now| {

@@ -53,7 +53,8 @@ pub static KIND: Kind = Kind {
     warnings: |new, old| {
         let old_way = !new["metadata"]["annotations"]["kubernetes.io/ingress.class"].is_null();
         if old.is_null() && old_way {
-            let text = "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead";
+            let text =
+                "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead";
             return vec![text.to_owned()];
         }
         Vec::new()
@@ -100,7 +101,8 @@ fn hosts(object: &Value) -> String {
 
 fn addresses(object: &Value) -> String {
     let points = tree::items(object, "status.loadBalancer.ingress").iter();
-    let mut texts: Vec<_> = points.map(|p| text_or(p, "ip", tree::str(p, "hostname"))).filter(|t| !t.is_empty()).collect();
+    let mut texts: Vec<_> =
+        points.map(|p| text_or(p, "ip", tree::str(p, "hostname"))).filter(|t| !t.is_empty()).collect();
     texts.sort_unstable();
     texts.dedup();
     let text = texts.join(",");

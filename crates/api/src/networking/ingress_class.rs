@@ -40,7 +40,8 @@ pub static KIND: Kind = Kind {
         let text = match parameters.is_null() {
             true => "<none>".to_owned(),
             false => {
-                let kind = machinery::names::qualified(tree::str(parameters, "kind"), tree::str(parameters, "apiGroup"));
+                let kind =
+                    machinery::names::qualified(tree::str(parameters, "kind"), tree::str(parameters, "apiGroup"));
                 format!("{kind}/{}", tree::str(parameters, "name"))
             }
         };

@@ -58,7 +58,8 @@ fn parent(object: &Value) -> String {
     if parent.is_null() {
         return "<none>".to_owned();
     }
-    let resource = machinery::names::qualified(tree::str(parent, "resource"), tree::str(parent, "group")).to_lowercase();
+    let resource =
+        machinery::names::qualified(tree::str(parent, "resource"), tree::str(parent, "group")).to_lowercase();
     match tree::str(parent, "namespace") {
         "" => format!("{resource}/{}", tree::str(parent, "name")),
         namespace => format!("{resource}/{namespace}/{}", tree::str(parent, "name")),

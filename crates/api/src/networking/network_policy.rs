@@ -152,7 +152,10 @@ mod tests {
     fn what_is_left_out_is_inside() {
         let of = |except: &str| {
             let block = json!({"cidr": "10.0.0.0/8", "except": [except]});
-            problems(&KIND, &with_defaults(&KIND, json!({"spec": {"podSelector": {}, "egress": [{"to": [{"ipBlock": block}]}]}})))
+            problems(
+                &KIND,
+                &with_defaults(&KIND, json!({"spec": {"podSelector": {}, "egress": [{"to": [{"ipBlock": block}]}]}})),
+            )
         };
         assert_eq!(of("10.1.0.0/16"), "");
         assert_eq!(

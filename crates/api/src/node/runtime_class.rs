@@ -28,7 +28,11 @@ pub static KIND: Kind = Kind {
     },
     validate,
     validate_update: |new, old, problems| rule::immutable("handler", new, old, problems),
-    columns: &[column::NAME, column::text("Handler", "handler specifies the underlying runtime and configuration."), column::AGE],
+    columns: &[
+        column::NAME,
+        column::text("Handler", "handler specifies the underlying runtime and configuration."),
+        column::AGE,
+    ],
     cells: |object, now| vec![column::name(object), tree::str(object, "handler").into(), column::age(object, now)],
     ..Kind::BASE
 };

@@ -13,7 +13,10 @@ use crate::rule;
 
 pub const COLUMNS: &[Column] = &[
     column::NAME,
-    column::text("Role", "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace."),
+    column::text(
+        "Role",
+        "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace.",
+    ),
     column::AGE,
     column::wide("Users", "Users in the binding"),
     column::wide("Groups", "Groups in the binding"),

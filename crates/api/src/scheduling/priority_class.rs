@@ -41,7 +41,10 @@ pub static KIND: Kind = Kind {
     columns: &[
         column::NAME,
         column::number("Value", "value represents the integer value of this priority class."),
-        column::flag("Global-Default", "globalDefault specifies whether this PriorityClass should be considered as the default priority for pods that do not have any priority class."),
+        column::flag(
+            "Global-Default",
+            "globalDefault specifies whether this PriorityClass should be considered as the default priority for pods that do not have any priority class.",
+        ),
         column::AGE,
         column::text("PreemptionPolicy", "preemptionPolicy is the Policy for preempting pods with lower priority."),
     ],
@@ -62,8 +65,9 @@ fn validate(object: &Value, problems: &mut Problems) {
     let value = root.get("value");
     if meta::name(object).starts_with(SYSTEM_PREFIX) {
         if let Err(why) = is_system(meta::name(object), value.num(), root.get("globalDefault").bool()) {
-            let detail =
-                format!("priority class names with '{SYSTEM_PREFIX}' prefix are reserved for system use only. error: {why}");
+            let detail = format!(
+                "priority class names with '{SYSTEM_PREFIX}' prefix are reserved for system use only. error: {why}"
+            );
             root.get("metadata.name").forbidden(problems, detail);
         }
     } else if value.num() > USER_MAX {

@@ -46,20 +46,31 @@ pub static KIND: Kind = Kind {
     columns: &[
         column::NAME,
         column::flag("AttachRequired", "attachRequired indicates this CSI volume driver requires an attach operation."),
-        column::flag("PodInfoOnMount", "podInfoOnMount indicates this CSI volume driver requires additional pod information during mount operations."),
-        column::flag("StorageCapacity", "storageCapacity indicates that the CSI volume driver wants pod scheduling to consider the storage capacity that the driver deployment will report."),
-        column::text("TokenRequests", "tokenRequests indicates the CSI driver needs pods' service account tokens it is mounting volume for to do necessary authentication."),
-        column::flag("RequiresRepublish", "requiresRepublish indicates the CSI driver wants NodePublishVolume being periodically called to reflect any possible change in the mounted volume."),
+        column::flag(
+            "PodInfoOnMount",
+            "podInfoOnMount indicates this CSI volume driver requires additional pod information during mount operations.",
+        ),
+        column::flag(
+            "StorageCapacity",
+            "storageCapacity indicates that the CSI volume driver wants pod scheduling to consider the storage capacity that the driver deployment will report.",
+        ),
+        column::text(
+            "TokenRequests",
+            "tokenRequests indicates the CSI driver needs pods' service account tokens it is mounting volume for to do necessary authentication.",
+        ),
+        column::flag(
+            "RequiresRepublish",
+            "requiresRepublish indicates the CSI driver wants NodePublishVolume being periodically called to reflect any possible change in the mounted volume.",
+        ),
         column::text("Modes", "volumeLifecycleModes defines what kind of volumes this CSI volume driver supports."),
         column::AGE,
     ],
     cells: |object, now| {
         let flag = |field: &str, or: bool| -> Value { object["spec"][field].as_bool().unwrap_or(or).into() };
-        let modes: Vec<_> =
-            tree::items(object, "spec.volumeLifecycleModes").iter().filter_map(Value::as_str).collect();
-        let audiences = object["spec"]["tokenRequests"].as_array().map(|requests| {
-            requests.iter().map(|r| tree::str(r, "audience")).collect::<Vec<_>>().join(",")
-        });
+        let modes: Vec<_> = tree::items(object, "spec.volumeLifecycleModes").iter().filter_map(Value::as_str).collect();
+        let audiences = object["spec"]["tokenRequests"]
+            .as_array()
+            .map(|requests| requests.iter().map(|r| tree::str(r, "audience")).collect::<Vec<_>>().join(","));
         vec![
             column::name(object),
             flag("attachRequired", true),
@@ -77,7 +88,11 @@ pub static KIND: Kind = Kind {
 fn validate(object: &Value, problems: &mut Problems) {
     let root = Field::root(object);
     let spec = root.get("spec");
-    for (field, at) in [("attachRequired", "attachedRequired"), ("podInfoOnMount", "podInfoOnMount"), ("storageCapacity", "storageCapacity")] {
+    for (field, at) in [
+        ("attachRequired", "attachedRequired"),
+        ("podInfoOnMount", "podInfoOnMount"),
+        ("storageCapacity", "storageCapacity"),
+    ] {
         if !spec.get(field).is_set() {
             spec.get(at).required(problems, "");
         }

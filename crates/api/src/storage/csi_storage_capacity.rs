@@ -32,8 +32,14 @@ pub static KIND: Kind = Kind {
     },
     columns: &[
         column::NAME,
-        column::text("StorageClassName", "storageClassName represents the name of the StorageClass that the reported capacity applies to."),
-        column::text("Capacity", "capacity is the value reported by the CSI driver in its GetCapacityResponse for a GetCapacityRequest with topology and parameters that match the previous fields."),
+        column::text(
+            "StorageClassName",
+            "storageClassName represents the name of the StorageClass that the reported capacity applies to.",
+        ),
+        column::text(
+            "Capacity",
+            "capacity is the value reported by the CSI driver in its GetCapacityResponse for a GetCapacityRequest with topology and parameters that match the previous fields.",
+        ),
     ],
     cells: |object, _| {
         vec![

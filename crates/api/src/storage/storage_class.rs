@@ -40,9 +40,18 @@ pub static KIND: Kind = Kind {
     columns: &[
         column::NAME,
         column::text("Provisioner", "provisioner indicates the type of the provisioner."),
-        column::text("ReclaimPolicy", "reclaimPolicy controls the reclaimPolicy for dynamically provisioned PersistentVolumes of this storage class."),
-        column::text("VolumeBindingMode", "volumeBindingMode indicates how PersistentVolumeClaims should be provisioned and bound."),
-        column::text("AllowVolumeExpansion", "allowVolumeExpansion shows whether the storage class allow volume expand."),
+        column::text(
+            "ReclaimPolicy",
+            "reclaimPolicy controls the reclaimPolicy for dynamically provisioned PersistentVolumes of this storage class.",
+        ),
+        column::text(
+            "VolumeBindingMode",
+            "volumeBindingMode indicates how PersistentVolumeClaims should be provisioned and bound.",
+        ),
+        column::text(
+            "AllowVolumeExpansion",
+            "allowVolumeExpansion shows whether the storage class allow volume expand.",
+        ),
         column::AGE,
     ],
     cells: |object, now| {

@@ -40,8 +40,6 @@ pub static KIND: Kind = Kind {
         }
     },
     columns: &[column::NAME, column::text("DriverName", "Name of the CSI driver"), column::AGE],
-    cells: |object, now| {
-        vec![column::name(object), tree::str(object, "driverName").into(), column::age(object, now)]
-    },
+    cells: |object, now| vec![column::name(object), tree::str(object, "driverName").into(), column::age(object, now)],
     ..Kind::BASE
 };

@@ -162,7 +162,8 @@ mod tests {
 
     fn pi(policy: &str) -> Value {
         let template = json!({"spec": {"restartPolicy": policy, "containers": [{"name": "pi", "image": "perl:5"}]}});
-        let mut job = with_defaults(&KIND, json!({"metadata": {"name": "pi", "uid": "u1"}, "spec": {"template": template}}));
+        let mut job =
+            with_defaults(&KIND, json!({"metadata": {"name": "pi", "uid": "u1"}, "spec": {"template": template}}));
         (KIND.prepare_create)(&mut job);
         job
     }

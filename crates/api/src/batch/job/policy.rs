@@ -105,7 +105,10 @@ pub fn success(spec: &Field, problems: &mut Problems) {
             rule::not_negative(&count, problems);
             let completions = spec.get("completions").num();
             if number > completions {
-                count.invalid(problems, format!("must be less than or equal to {completions} (the number of specified completions)"));
+                count.invalid(
+                    problems,
+                    format!("must be less than or equal to {completions} (the number of specified completions)"),
+                );
             }
         }
     }

@@ -212,7 +212,9 @@ fn template(new: &Value, old: &Value, problems: &mut Problems) {
         for field in OPEN {
             put_back(&mut before, now, field);
         }
-        if now["spec"]["affinity"].is_null() && before["spec"]["affinity"].as_object().is_some_and(serde_json::Map::is_empty) {
+        if now["spec"]["affinity"].is_null()
+            && before["spec"]["affinity"].as_object().is_some_and(serde_json::Map::is_empty)
+        {
             tree::remove(&mut before, "spec.affinity");
         }
     }
@@ -238,7 +240,9 @@ pub fn validate_status(new: &Value, _: &Value, problems: &mut Problems) {
             seen.push(uid.str());
         }
     }
-    let holds = |kind: &str| status.get("conditions").items().any(|c| c.get("type").str() == kind && c.get("status").str() == "True");
+    let holds = |kind: &str| {
+        status.get("conditions").items().any(|c| c.get("type").str() == kind && c.get("status").str() == "True")
+    };
     if holds("Complete") && holds("Failed") {
         status.get("conditions").invalid(problems, "cannot set Complete=True and Failed=true conditions");
     }

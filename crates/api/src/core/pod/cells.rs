@@ -11,7 +11,10 @@ pub const COLUMNS: &[Column] = &[
     column::NAME,
     column::text("Ready", "The aggregate readiness state of this pod for accepting traffic."),
     column::text("Status", "The aggregate status of the containers in this pod."),
-    column::text("Restarts", "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted."),
+    column::text(
+        "Restarts",
+        "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted.",
+    ),
     column::AGE,
     column::wide("IP", "The address of the pod, when it has one."),
     column::wide("Node", "The node that this pod is assigned to."),
@@ -63,7 +66,8 @@ fn summary(pod: &Value) -> Summary {
     if tree::items(pod, "status.conditions").iter().any(|c| gated(&c)) {
         seen.reason = "SchedulingGated".to_owned();
     }
-    let sidecars: Vec<_> = tree::items(pod, "spec.initContainers").iter().filter(|c| c["restartPolicy"] == "Always").collect();
+    let sidecars: Vec<_> =
+        tree::items(pod, "spec.initContainers").iter().filter(|c| c["restartPolicy"] == "Always").collect();
     seen.total += sidecars.len();
     let is_sidecar = |status: &Value| sidecars.iter().any(|c| c["name"] == status["name"]);
     let mut of_sidecars = Summary::default();
@@ -86,7 +90,12 @@ fn summary(pod: &Value) -> Summary {
 }
 
 /// Whether one of them is still to end; it gives the reason.
-fn init_containers(pod: &Value, is_sidecar: &dyn Fn(&Value) -> bool, seen: &mut Summary, sidecars: &mut Summary) -> bool {
+fn init_containers(
+    pod: &Value,
+    is_sidecar: &dyn Fn(&Value) -> bool,
+    seen: &mut Summary,
+    sidecars: &mut Summary,
+) -> bool {
     let count = tree::items(pod, "spec.initContainers").len();
     for (i, container) in tree::items(pod, "status.initContainerStatuses").iter().enumerate() {
         seen.count(container);

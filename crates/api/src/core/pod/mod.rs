@@ -40,11 +40,7 @@ pub static KIND: Kind = Kind {
             Subresource::STATUS_VERBS,
             PartUpdate { prepare: part::open_ephemeral_containers, validate: part::validate_ephemeral_containers },
         ),
-        Subresource {
-            group: "policy",
-            version: "v1",
-            ..Subresource::named("eviction", "Eviction", &["create"])
-        },
+        Subresource { group: "policy", version: "v1", ..Subresource::named("eviction", "Eviction", &["create"]) },
         Subresource::named("exec", "PodExecOptions", STREAM_VERBS),
         Subresource::named("log", "Pod", &["get"]),
         Subresource::named("portforward", "PodPortForwardOptions", STREAM_VERBS),

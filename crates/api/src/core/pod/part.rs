@@ -35,8 +35,9 @@ pub fn validate_ephemeral_containers(new: &Value, old: &Value, problems: &mut Pr
     for before in tree::items(old, "spec.ephemeralContainers") {
         let name = before["name"].as_str().unwrap_or("");
         match containers.items().find(|c| c.get("name").str() == name) {
-            None => containers
-                .forbidden(problems, format!("existing ephemeral containers {name:?} may not be removed\n")),
+            None => {
+                containers.forbidden(problems, format!("existing ephemeral containers {name:?} may not be removed\n"))
+            }
             Some(now) if now.value != before => {
                 let diff = difference("core.EphemeralContainer", before, now.value);
                 let detail = format!("existing ephemeral containers {name:?} may not be changed\n{diff}");
@@ -94,9 +95,9 @@ fn only_cpu_and_memory(container: &Field, before: &Value, problems: &mut Problem
             container.get("resources").forbidden(problems, "only cpu and memory resources are mutable");
             return;
         }
-        let removed = ["cpu", "memory"].into_iter().any(|name| {
-            !tree::get(old, list)[name].is_null() && tree::get(now, list)[name].is_null()
-        });
+        let removed = ["cpu", "memory"]
+            .into_iter()
+            .any(|name| !tree::get(old, list)[name].is_null() && tree::get(now, list)[name].is_null());
         if removed {
             let at = container.get("resources");
             at.get(list).forbidden(problems, format!("resource {list} cannot be removed"));

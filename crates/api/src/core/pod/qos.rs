@@ -52,6 +52,9 @@ mod tests {
         assert_eq!(class(&pod(json!({"requests": {"cpu": "1"}}))), "Burstable");
         assert_eq!(class(&pod(json!({"requests": full, "limits": full}))), "Guaranteed");
         assert_eq!(class(&pod(json!({"requests": {"cpu": "0"}}))), "BestEffort");
-        assert_eq!(class(&json!({"spec": {"containers": [{}, {"resources": {"limits": full, "requests": full}}]}})), "Burstable");
+        assert_eq!(
+            class(&json!({"spec": {"containers": [{}, {"resources": {"limits": full, "requests": full}}]}})),
+            "Burstable"
+        );
     }
 }

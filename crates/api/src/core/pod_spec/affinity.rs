@@ -86,10 +86,8 @@ fn match_expression(expression: &Field, problems: &mut Problems) {
 fn match_field(field: &Field, problems: &mut Problems) {
     let (operator, values, key) = (field.get("operator"), field.get("values"), field.get("key"));
     match operator.str() {
-        "In" | "NotIn" if values.len() != 1 => values.required(
-            problems,
-            "must be only one value when `operator` is 'In' or 'NotIn' for node field selector",
-        ),
+        "In" | "NotIn" if values.len() != 1 => values
+            .required(problems, "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"),
         "In" | "NotIn" => {}
         other => operator.invalid_as(problems, other, "not a valid selector operator"),
     }

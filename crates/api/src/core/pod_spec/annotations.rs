@@ -33,8 +33,8 @@ pub fn specific(annotations: &Field, spec: &Field, problems: &mut Problems) {
 
 /// A 32-bit number without a sign or zeros in front.
 fn is_cost(text: &str) -> bool {
-    let plain = !text.starts_with('+') && !(text.len() > 1 && text.starts_with('0')) && !text.starts_with("-0");
-    plain && text.parse::<i32>().is_ok()
+    let odd = text.starts_with('+') || text.starts_with("-0") || (text.len() > 1 && text.starts_with('0'));
+    !odd && text.parse::<i32>().is_ok()
 }
 
 /// Upstream's path is `annotations.KEY` here, not `annotations[KEY]`.

@@ -131,11 +131,7 @@ fn common(container: &Field, around: &Around, problems: &mut Problems) {
     if container.get("image").is_empty() {
         container.get("image").required(problems, "");
     }
-    rule::required_one_of(
-        &container.get("terminationMessagePolicy"),
-        &["File", "FallbackToLogsOnError"],
-        problems,
-    );
+    rule::required_one_of(&container.get("terminationMessagePolicy"), &["File", "FallbackToLogsOnError"], problems);
     network::ports(&container.get("ports"), problems);
     env::variables(&container.get("env"), around, problems);
     env::from(&container.get("envFrom"), problems);

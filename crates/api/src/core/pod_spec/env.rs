@@ -28,8 +28,7 @@ const RESOURCES: [&str; 6] = [
     "requests.memory",
 ];
 const CPU_DIVISORS: [&str; 2] = ["1m", "1"];
-const BYTE_DIVISORS: [&str; 13] =
-    ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
+const BYTE_DIVISORS: [&str; 13] = ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
 
 pub fn variables(variables: &Field, around: &Around, problems: &mut Problems) {
     for variable in variables.items() {

@@ -31,10 +31,10 @@ pub mod volume_sources;
 pub mod volumes;
 mod warnings;
 
-pub use annotations::specific as annotations;
-pub use annotations::fields_agree as annotation_fields_agree;
-pub use annotations::unchanged as annotations_unchanged;
 pub use annotations::MIRROR as MIRROR_ANNOTATION;
+pub use annotations::fields_agree as annotation_fields_agree;
+pub use annotations::specific as annotations;
+pub use annotations::unchanged as annotations_unchanged;
 pub use defaults::{pod as pod_defaults, spec as spec_defaults, template as template_defaults};
 pub use spec::{Holder, spec};
 pub use volume_defaults::attached as attached_volume_defaults;

@@ -117,9 +117,7 @@ fn device_name(name: &Field, around: &Around, problems: &mut Problems) {
     match around.volumes.iter().find(|v| v.name == name.str()) {
         None => name.not_found(problems),
         Some(volume) if volume.is_claim() => {}
-        Some(_) => name.invalid(
-            problems,
-            "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode",
-        ),
+        Some(_) => name
+            .invalid(problems, "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode"),
     }
 }

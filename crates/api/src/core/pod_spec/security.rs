@@ -109,7 +109,11 @@ fn profile(profile: &Field, noun: &str, problems: &mut Problems) {
     if kind.str() != "Localhost" {
         if local.is_set() {
             let shown = if noun == "seccomp" { profile.value } else { local.value };
-            local.invalid_as(problems, shown.clone(), format!("can only be set when {} type is Localhost", noun_in_message(noun)));
+            local.invalid_as(
+                problems,
+                shown.clone(),
+                format!("can only be set when {} type is Localhost", noun_in_message(noun)),
+            );
         }
     } else if !local.is_set() {
         local.required(problems, &format!("must be set when {} type is Localhost", noun_in_message(noun)));

@@ -10,7 +10,9 @@ use crate::rule;
 /// What the spec stands in.
 pub enum Holder<'a> {
     /// A pod of this name (empty when it is not known).
-    Pod { name: &'a str },
+    Pod {
+        name: &'a str,
+    },
     Template,
 }
 
@@ -130,10 +132,8 @@ fn final_claim_name(name: &Field, holder: &Holder, problems: &mut Problems) {
 fn claim_source(claim: &Field, problems: &mut Problems) {
     let (by_name, by_template) = (claim.get("resourceClaimName"), claim.get("resourceClaimTemplateName"));
     match (by_name.is_set(), by_template.is_set()) {
-        (true, true) => claim.invalid(
-            problems,
-            "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified",
-        ),
+        (true, true) => claim
+            .invalid(problems, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"),
         (false, false) => {
             claim.invalid(problems, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`");
         }

@@ -171,10 +171,7 @@ fn fractions(resources: &Field, out: &mut Vec<String>) {
             let list = resources.get(list);
             let at = list.key(name);
             if let Some(quantity) = rule::quantity(&at).filter(|q| q.milli_value() % 1000 != 0) {
-                out.push(format!(
-                    "{}: fractional byte value \"{quantity}\" is invalid, must be an integer",
-                    at.path()
-                ));
+                out.push(format!("{}: fractional byte value \"{quantity}\" is invalid, must be an integer", at.path()));
             }
         }
     }
@@ -191,7 +188,10 @@ fn hidden_variables(variables: &Field, out: &mut Vec<String>) {
         }
         let reference = format!("$({name})");
         if variable.get("valueFrom").is_set() || value == reference || !value.contains(&reference) {
-            out.push(format!("{}: hides previous definition of {name:?}, which may be dropped when using apply", variable.path()));
+            out.push(format!(
+                "{}: hides previous definition of {name:?}, which may be dropped when using apply",
+                variable.path()
+            ));
         }
     }
 }
@@ -203,9 +203,7 @@ fn ports(spec: &Field, out: &mut Vec<String>) {
             for port in container.get("ports").items() {
                 let (number, protocol) = (port.get("containerPort").num(), port.get("protocol").str());
                 let (host, ip) = (port.get("hostPort").num(), port.get("hostIP").str());
-                for (_, _, other_host, other_ip, at) in
-                    seen.iter().filter(|s| s.0 == number && s.1 == protocol)
-                {
+                for (_, _, other_host, other_ip, at) in seen.iter().filter(|s| s.0 == number && s.1 == protocol) {
                     let what = match () {
                         () if ip == *other_ip && host == *other_host => "duplicate",
                         () if host == 0 || *other_host == 0 => "overlapping",

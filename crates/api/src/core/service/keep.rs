@@ -68,7 +68,10 @@ pub fn what_was_given_out(new: &mut Value, old: &Value) {
 /// What a new type does not have goes, unless it was changed in the same update (then it is refused).
 pub fn drop_what_the_type_has_not(new: &mut Value, old: &Value) {
     let unchanged = |new: &Value, field: &str| tree::get(new, field) == tree::get(old, field);
-    if needs_address(old) && !needs_address(new) && unchanged(new, "spec.clusterIP") && unchanged(new, "spec.clusterIPs")
+    if needs_address(old)
+        && !needs_address(new)
+        && unchanged(new, "spec.clusterIP")
+        && unchanged(new, "spec.clusterIPs")
     {
         for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
             tree::remove(new, &format!("spec.{field}"));
@@ -100,7 +103,8 @@ pub fn drop_what_the_type_has_not(new: &mut Value, old: &Value) {
 
 fn same_node_ports(new: &Value, old: &Value) -> bool {
     let ports = |object| -> Vec<i64> {
-        let mut ports: Vec<_> = tree::items(object, "spec.ports").iter().filter_map(|p| p["nodePort"].as_i64()).collect();
+        let mut ports: Vec<_> =
+            tree::items(object, "spec.ports").iter().filter_map(|p| p["nodePort"].as_i64()).collect();
         ports.sort_unstable();
         ports
     };

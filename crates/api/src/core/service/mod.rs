@@ -58,7 +58,10 @@ pub static KIND: Kind = Kind {
         column::NAME,
         column::text("Type", "type determines how the Service is exposed."),
         column::text("Cluster-IP", "clusterIP is the IP address of the service."),
-        column::text("External-IP", "externalIPs is a list of IP addresses for which nodes in the cluster will also accept traffic for this service."),
+        column::text(
+            "External-IP",
+            "externalIPs is a list of IP addresses for which nodes in the cluster will also accept traffic for this service.",
+        ),
         column::text("Port(s)", "The list of ports that are exposed by this service."),
         column::AGE,
         column::wide("Selector", "Route service traffic to pods with label keys and values matching this selector."),
