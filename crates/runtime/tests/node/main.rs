@@ -33,6 +33,10 @@ fn main() {
         life::a_killed_shim_is_buried,
         life::limits_and_users_hold,
         sessions::exec_sync_answers,
+        sessions::exec_over_websocket,
+        sessions::a_terminal_resizes,
+        sessions::attach_sees_output_and_gives_input,
+        sessions::ports_are_forwarded,
     ];
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     for (name, test) in all.into_iter().filter(|(name, _)| name.contains(&filter)) {
