@@ -18,6 +18,7 @@ mod pods;
 mod probes;
 mod recorder;
 mod refs;
+mod rotate;
 mod start;
 mod stop;
 mod task;
@@ -123,6 +124,7 @@ pub async fn run(config: Config, client: Client, runtime: Runtime, stop: Cancell
     parts.spawn(async move { services.run(c).await });
     parts.spawn(node::report(cx.clone(), machine, stop.clone()));
     parts.spawn(node::lease(client, registered, stop.clone()));
+    parts.spawn(rotate::run(cx.clone(), stop.clone()));
     parts.spawn(pods::listen(cx.clone(), stop.clone()));
     if let Some(serving) = cx.config.serving.clone() {
         parts.spawn(crate::server::run(cx.clone(), serving, stop.clone()));
