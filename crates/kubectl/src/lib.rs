@@ -1,1 +1,44 @@
-//! The command line, one file per command.
+//! The command line: kubectl's commands, flags and output, for any Kubernetes.
+//!
+//! ```text
+//!   words ─▶ clap (built from COMMANDS) ─▶ command's run(matches, session)
+//!                                            session: kubeconfig, HTTPS, discovery, output
+//! ```
+//! To add a command: copy a file of `commands/`, add its line to [`commands::COMMANDS`], write its suite.
+//! Behaviour and output are upstream's; what a server knows (tables, defaults, validity) is left to the server.
+
+mod commands;
+mod discovery;
+mod failure;
+mod files;
+mod flags;
+mod select;
+mod session;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+
+pub use failure::Failure;
+
+/// Runs a command line, `words` being what follows the program's name.
+pub async fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words = std::iter::once(OsString::from("kubectl")).chain(words);
+    let matches = match commands::root().try_get_matches_from(words) {
+        Ok(matches) => matches,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            // A closed pipe is no reason to fail: the reader has seen enough.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("{}", failure::usage(&error));
+            return ExitCode::FAILURE;
+        }
+    };
+    match commands::dispatch(&matches).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

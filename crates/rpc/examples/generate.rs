@@ -4,7 +4,8 @@
 use std::path::Path;
 
 /// Each file in `proto/`, its package, and the module that its code becomes.
-const FILES: [(&str, &str, &str); 1] = [("cri.proto", "runtime.v1", "cri")];
+const FILES: [(&str, &str, &str); 2] =
+    [("archives.proto", "kybern.v1", "archives"), ("cri.proto", "runtime.v1", "cri")];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

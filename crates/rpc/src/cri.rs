@@ -129,17 +129,7 @@ pub struct SecurityProfile {
 }
 /// Nested message and enum types in `SecurityProfile`.
 pub mod security_profile {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
     #[repr(i32)]
     pub enum ProfileType {
         RuntimeDefault = 0,
@@ -176,10 +166,7 @@ pub struct LinuxPodSandboxConfig {
     #[prost(message, optional, tag = "2")]
     pub security_context: ::core::option::Option<LinuxSandboxSecurityContext>,
     #[prost(btree_map = "string, string", tag = "3")]
-    pub sysctls: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub sysctls: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(message, optional, tag = "4")]
     pub overhead: ::core::option::Option<LinuxContainerResources>,
     #[prost(message, optional, tag = "5")]
@@ -209,15 +196,10 @@ pub struct PodSandboxConfig {
     #[prost(message, repeated, tag = "5")]
     pub port_mappings: ::prost::alloc::vec::Vec<PortMapping>,
     #[prost(btree_map = "string, string", tag = "6")]
-    pub labels: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub labels: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(btree_map = "string, string", tag = "7")]
-    pub annotations: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub annotations:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(message, optional, tag = "8")]
     pub linux: ::core::option::Option<LinuxPodSandboxConfig>,
 }
@@ -291,15 +273,10 @@ pub struct PodSandboxStatus {
     #[prost(message, optional, tag = "6")]
     pub linux: ::core::option::Option<LinuxPodSandboxStatus>,
     #[prost(btree_map = "string, string", tag = "7")]
-    pub labels: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub labels: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(btree_map = "string, string", tag = "8")]
-    pub annotations: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub annotations:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(string, tag = "9")]
     pub runtime_handler: ::prost::alloc::string::String,
 }
@@ -308,10 +285,7 @@ pub struct PodSandboxStatusResponse {
     #[prost(message, optional, tag = "1")]
     pub status: ::core::option::Option<PodSandboxStatus>,
     #[prost(btree_map = "string, string", tag = "2")]
-    pub info: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub info: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(message, repeated, tag = "3")]
     pub containers_statuses: ::prost::alloc::vec::Vec<ContainerStatus>,
     #[prost(int64, tag = "4")]
@@ -329,10 +303,8 @@ pub struct PodSandboxFilter {
     #[prost(message, optional, tag = "2")]
     pub state: ::core::option::Option<PodSandboxStateValue>,
     #[prost(btree_map = "string, string", tag = "3")]
-    pub label_selector: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub label_selector:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListPodSandboxRequest {
@@ -350,15 +322,10 @@ pub struct PodSandbox {
     #[prost(int64, tag = "4")]
     pub created_at: i64,
     #[prost(btree_map = "string, string", tag = "5")]
-    pub labels: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub labels: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(btree_map = "string, string", tag = "6")]
-    pub annotations: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub annotations:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(string, tag = "7")]
     pub runtime_handler: ::prost::alloc::string::String,
 }
@@ -382,10 +349,8 @@ pub struct PodSandboxStatsFilter {
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
     #[prost(btree_map = "string, string", tag = "2")]
-    pub label_selector: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub label_selector:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListPodSandboxStatsRequest {
@@ -404,15 +369,10 @@ pub struct PodSandboxAttributes {
     #[prost(message, optional, tag = "2")]
     pub metadata: ::core::option::Option<PodSandboxMetadata>,
     #[prost(btree_map = "string, string", tag = "3")]
-    pub labels: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub labels: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(btree_map = "string, string", tag = "4")]
-    pub annotations: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub annotations:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PodSandboxStats {
@@ -470,10 +430,8 @@ pub struct ImageSpec {
     #[prost(string, tag = "1")]
     pub image: ::prost::alloc::string::String,
     #[prost(btree_map = "string, string", tag = "2")]
-    pub annotations: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub annotations:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(string, tag = "18")]
     pub user_specified_image: ::prost::alloc::string::String,
     #[prost(string, tag = "19")]
@@ -507,10 +465,7 @@ pub struct LinuxContainerResources {
     #[prost(message, repeated, tag = "8")]
     pub hugepage_limits: ::prost::alloc::vec::Vec<HugepageLimit>,
     #[prost(btree_map = "string, string", tag = "9")]
-    pub unified: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub unified: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(int64, tag = "10")]
     pub memory_swap_limit_in_bytes: i64,
 }
@@ -539,9 +494,7 @@ pub struct Capability {
     #[prost(string, repeated, tag = "2")]
     pub drop_capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, repeated, tag = "3")]
-    pub add_ambient_capabilities: ::prost::alloc::vec::Vec<
-        ::prost::alloc::string::String,
-    >,
+    pub add_ambient_capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LinuxContainerSecurityContext {
@@ -629,15 +582,10 @@ pub struct ContainerConfig {
     #[prost(message, repeated, tag = "8")]
     pub devices: ::prost::alloc::vec::Vec<Device>,
     #[prost(btree_map = "string, string", tag = "9")]
-    pub labels: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub labels: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(btree_map = "string, string", tag = "10")]
-    pub annotations: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub annotations:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(string, tag = "11")]
     pub log_path: ::prost::alloc::string::String,
     #[prost(bool, tag = "12")]
@@ -704,10 +652,8 @@ pub struct ContainerFilter {
     #[prost(string, tag = "3")]
     pub pod_sandbox_id: ::prost::alloc::string::String,
     #[prost(btree_map = "string, string", tag = "4")]
-    pub label_selector: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub label_selector:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListContainersRequest {
@@ -731,15 +677,10 @@ pub struct Container {
     #[prost(int64, tag = "7")]
     pub created_at: i64,
     #[prost(btree_map = "string, string", tag = "8")]
-    pub labels: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub labels: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(btree_map = "string, string", tag = "9")]
-    pub annotations: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub annotations:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(string, tag = "10")]
     pub image_id: ::prost::alloc::string::String,
 }
@@ -780,15 +721,10 @@ pub struct ContainerStatus {
     #[prost(string, tag = "11")]
     pub message: ::prost::alloc::string::String,
     #[prost(btree_map = "string, string", tag = "12")]
-    pub labels: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub labels: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(btree_map = "string, string", tag = "13")]
-    pub annotations: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub annotations:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(message, repeated, tag = "14")]
     pub mounts: ::prost::alloc::vec::Vec<Mount>,
     #[prost(string, tag = "15")]
@@ -807,10 +743,7 @@ pub struct ContainerStatusResponse {
     #[prost(message, optional, tag = "1")]
     pub status: ::core::option::Option<ContainerStatus>,
     #[prost(btree_map = "string, string", tag = "2")]
-    pub info: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub info: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ContainerResources {
@@ -824,10 +757,8 @@ pub struct UpdateContainerResourcesRequest {
     #[prost(message, optional, tag = "2")]
     pub linux: ::core::option::Option<LinuxContainerResources>,
     #[prost(btree_map = "string, string", tag = "4")]
-    pub annotations: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub annotations:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UpdateContainerResourcesResponse {}
@@ -949,10 +880,7 @@ pub struct ImageStatusResponse {
     #[prost(message, optional, tag = "1")]
     pub image: ::core::option::Option<Image>,
     #[prost(btree_map = "string, string", tag = "2")]
-    pub info: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub info: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AuthConfig {
@@ -1033,10 +961,7 @@ pub struct StatusResponse {
     #[prost(message, optional, tag = "1")]
     pub status: ::core::option::Option<RuntimeStatus>,
     #[prost(btree_map = "string, string", tag = "2")]
-    pub info: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub info: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(message, repeated, tag = "3")]
     pub runtime_handlers: ::prost::alloc::vec::Vec<RuntimeHandler>,
     #[prost(message, optional, tag = "4")]
@@ -1094,10 +1019,8 @@ pub struct ContainerStatsFilter {
     #[prost(string, tag = "2")]
     pub pod_sandbox_id: ::prost::alloc::string::String,
     #[prost(btree_map = "string, string", tag = "3")]
-    pub label_selector: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub label_selector:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListContainerStatsResponse {
@@ -1111,15 +1034,10 @@ pub struct ContainerAttributes {
     #[prost(message, optional, tag = "2")]
     pub metadata: ::core::option::Option<ContainerMetadata>,
     #[prost(btree_map = "string, string", tag = "3")]
-    pub labels: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub labels: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(btree_map = "string, string", tag = "4")]
-    pub annotations: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub annotations:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ContainerStats {
@@ -1821,15 +1739,9 @@ impl Signal {
 }
 /// Generated client implementations.
 pub mod runtime_service_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
+    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
     use tonic::codegen::http::Uri;
+    use tonic::codegen::*;
     #[derive(Debug, Clone)]
     pub struct RuntimeServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -1860,22 +1772,16 @@ pub mod runtime_service_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> RuntimeServiceClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> RuntimeServiceClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                    http::Request<tonic::body::Body>,
+                    Response = http::Response<<T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody>,
                 >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
+                Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             RuntimeServiceClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -1913,372 +1819,211 @@ pub mod runtime_service_client {
         pub async fn version(
             &mut self,
             request: impl tonic::IntoRequest<super::VersionRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::VersionResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::VersionResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/Version",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/Version");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "Version"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "Version"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn run_pod_sandbox(
             &mut self,
             request: impl tonic::IntoRequest<super::RunPodSandboxRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RunPodSandboxResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::RunPodSandboxResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/RunPodSandbox",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/RunPodSandbox");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "RunPodSandbox"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "RunPodSandbox"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn stop_pod_sandbox(
             &mut self,
             request: impl tonic::IntoRequest<super::StopPodSandboxRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::StopPodSandboxResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::StopPodSandboxResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/StopPodSandbox",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/StopPodSandbox");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "StopPodSandbox"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "StopPodSandbox"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn remove_pod_sandbox(
             &mut self,
             request: impl tonic::IntoRequest<super::RemovePodSandboxRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RemovePodSandboxResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::RemovePodSandboxResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/RemovePodSandbox",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/RemovePodSandbox");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("runtime.v1.RuntimeService", "RemovePodSandbox"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "RemovePodSandbox"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn pod_sandbox_status(
             &mut self,
             request: impl tonic::IntoRequest<super::PodSandboxStatusRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::PodSandboxStatusResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::PodSandboxStatusResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/PodSandboxStatus",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/PodSandboxStatus");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("runtime.v1.RuntimeService", "PodSandboxStatus"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "PodSandboxStatus"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_pod_sandbox(
             &mut self,
             request: impl tonic::IntoRequest<super::ListPodSandboxRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListPodSandboxResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ListPodSandboxResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/ListPodSandbox",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/ListPodSandbox");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "ListPodSandbox"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "ListPodSandbox"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn create_container(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateContainerRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::CreateContainerResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::CreateContainerResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/CreateContainer",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/CreateContainer");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "CreateContainer"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "CreateContainer"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn start_container(
             &mut self,
             request: impl tonic::IntoRequest<super::StartContainerRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::StartContainerResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::StartContainerResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/StartContainer",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/StartContainer");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "StartContainer"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "StartContainer"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn stop_container(
             &mut self,
             request: impl tonic::IntoRequest<super::StopContainerRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::StopContainerResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::StopContainerResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/StopContainer",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/StopContainer");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "StopContainer"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "StopContainer"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn remove_container(
             &mut self,
             request: impl tonic::IntoRequest<super::RemoveContainerRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RemoveContainerResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::RemoveContainerResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/RemoveContainer",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/RemoveContainer");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "RemoveContainer"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "RemoveContainer"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_containers(
             &mut self,
             request: impl tonic::IntoRequest<super::ListContainersRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListContainersResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ListContainersResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/ListContainers",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/ListContainers");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "ListContainers"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "ListContainers"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn container_status(
             &mut self,
             request: impl tonic::IntoRequest<super::ContainerStatusRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ContainerStatusResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ContainerStatusResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/ContainerStatus",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/ContainerStatus");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "ContainerStatus"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "ContainerStatus"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn update_container_resources(
             &mut self,
             request: impl tonic::IntoRequest<super::UpdateContainerResourcesRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::UpdateContainerResourcesResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::UpdateContainerResourcesResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/UpdateContainerResources",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/UpdateContainerResources");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new(
-                        "runtime.v1.RuntimeService",
-                        "UpdateContainerResources",
-                    ),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "UpdateContainerResources"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn reopen_container_log(
             &mut self,
             request: impl tonic::IntoRequest<super::ReopenContainerLogRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ReopenContainerLogResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ReopenContainerLogResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/ReopenContainerLog",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/ReopenContainerLog");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("runtime.v1.RuntimeService", "ReopenContainerLog"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "ReopenContainerLog"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn exec_sync(
             &mut self,
             request: impl tonic::IntoRequest<super::ExecSyncRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ExecSyncResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ExecSyncResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/ExecSync",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/ExecSync");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "ExecSync"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "ExecSync"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn exec(
@@ -2288,18 +2033,11 @@ pub mod runtime_service_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/Exec",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/Exec");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "Exec"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "Exec"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn attach(
@@ -2309,168 +2047,95 @@ pub mod runtime_service_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/Attach",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/Attach");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "Attach"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "Attach"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn port_forward(
             &mut self,
             request: impl tonic::IntoRequest<super::PortForwardRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::PortForwardResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::PortForwardResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/PortForward",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/PortForward");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "PortForward"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "PortForward"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn container_stats(
             &mut self,
             request: impl tonic::IntoRequest<super::ContainerStatsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ContainerStatsResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ContainerStatsResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/ContainerStats",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/ContainerStats");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "ContainerStats"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "ContainerStats"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_container_stats(
             &mut self,
             request: impl tonic::IntoRequest<super::ListContainerStatsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListContainerStatsResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ListContainerStatsResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/ListContainerStats",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/ListContainerStats");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("runtime.v1.RuntimeService", "ListContainerStats"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "ListContainerStats"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn pod_sandbox_stats(
             &mut self,
             request: impl tonic::IntoRequest<super::PodSandboxStatsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::PodSandboxStatsResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::PodSandboxStatsResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/PodSandboxStats",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/PodSandboxStats");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "PodSandboxStats"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "PodSandboxStats"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_pod_sandbox_stats(
             &mut self,
             request: impl tonic::IntoRequest<super::ListPodSandboxStatsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListPodSandboxStatsResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ListPodSandboxStatsResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/ListPodSandboxStats",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/ListPodSandboxStats");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("runtime.v1.RuntimeService", "ListPodSandboxStats"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "ListPodSandboxStats"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn update_runtime_config(
             &mut self,
             request: impl tonic::IntoRequest<super::UpdateRuntimeConfigRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::UpdateRuntimeConfigResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::UpdateRuntimeConfigResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/UpdateRuntimeConfig",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/UpdateRuntimeConfig");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("runtime.v1.RuntimeService", "UpdateRuntimeConfig"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "UpdateRuntimeConfig"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn status(
@@ -2480,188 +2145,103 @@ pub mod runtime_service_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/Status",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/Status");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "Status"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "Status"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn checkpoint_container(
             &mut self,
             request: impl tonic::IntoRequest<super::CheckpointContainerRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::CheckpointContainerResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::CheckpointContainerResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/CheckpointContainer",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/CheckpointContainer");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("runtime.v1.RuntimeService", "CheckpointContainer"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "CheckpointContainer"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn get_container_events(
             &mut self,
             request: impl tonic::IntoRequest<super::GetEventsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<tonic::codec::Streaming<super::ContainerEventResponse>>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<tonic::codec::Streaming<super::ContainerEventResponse>>, tonic::Status>
+        {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/GetContainerEvents",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/GetContainerEvents");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("runtime.v1.RuntimeService", "GetContainerEvents"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "GetContainerEvents"));
             self.inner.server_streaming(req, path, codec).await
         }
         pub async fn list_metric_descriptors(
             &mut self,
             request: impl tonic::IntoRequest<super::ListMetricDescriptorsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListMetricDescriptorsResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ListMetricDescriptorsResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/ListMetricDescriptors",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/ListMetricDescriptors");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("runtime.v1.RuntimeService", "ListMetricDescriptors"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "ListMetricDescriptors"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_pod_sandbox_metrics(
             &mut self,
             request: impl tonic::IntoRequest<super::ListPodSandboxMetricsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListPodSandboxMetricsResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ListPodSandboxMetricsResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/ListPodSandboxMetrics",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/ListPodSandboxMetrics");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("runtime.v1.RuntimeService", "ListPodSandboxMetrics"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "ListPodSandboxMetrics"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn runtime_config(
             &mut self,
             request: impl tonic::IntoRequest<super::RuntimeConfigRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RuntimeConfigResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::RuntimeConfigResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/RuntimeConfig",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/RuntimeConfig");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.RuntimeService", "RuntimeConfig"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "RuntimeConfig"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn update_pod_sandbox_resources(
             &mut self,
             request: impl tonic::IntoRequest<super::UpdatePodSandboxResourcesRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::UpdatePodSandboxResourcesResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::UpdatePodSandboxResourcesResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.RuntimeService/UpdatePodSandboxResources",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.RuntimeService/UpdatePodSandboxResources");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new(
-                        "runtime.v1.RuntimeService",
-                        "UpdatePodSandboxResources",
-                    ),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.RuntimeService", "UpdatePodSandboxResources"));
             self.inner.unary(req, path, codec).await
         }
     }
 }
 /// Generated server implementations.
 pub mod runtime_service_server {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
+    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with RuntimeServiceServer.
     #[async_trait]
@@ -2673,101 +2253,59 @@ pub mod runtime_service_server {
         async fn run_pod_sandbox(
             &self,
             request: tonic::Request<super::RunPodSandboxRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RunPodSandboxResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::RunPodSandboxResponse>, tonic::Status>;
         async fn stop_pod_sandbox(
             &self,
             request: tonic::Request<super::StopPodSandboxRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::StopPodSandboxResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::StopPodSandboxResponse>, tonic::Status>;
         async fn remove_pod_sandbox(
             &self,
             request: tonic::Request<super::RemovePodSandboxRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RemovePodSandboxResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::RemovePodSandboxResponse>, tonic::Status>;
         async fn pod_sandbox_status(
             &self,
             request: tonic::Request<super::PodSandboxStatusRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::PodSandboxStatusResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::PodSandboxStatusResponse>, tonic::Status>;
         async fn list_pod_sandbox(
             &self,
             request: tonic::Request<super::ListPodSandboxRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListPodSandboxResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ListPodSandboxResponse>, tonic::Status>;
         async fn create_container(
             &self,
             request: tonic::Request<super::CreateContainerRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::CreateContainerResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::CreateContainerResponse>, tonic::Status>;
         async fn start_container(
             &self,
             request: tonic::Request<super::StartContainerRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::StartContainerResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::StartContainerResponse>, tonic::Status>;
         async fn stop_container(
             &self,
             request: tonic::Request<super::StopContainerRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::StopContainerResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::StopContainerResponse>, tonic::Status>;
         async fn remove_container(
             &self,
             request: tonic::Request<super::RemoveContainerRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RemoveContainerResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::RemoveContainerResponse>, tonic::Status>;
         async fn list_containers(
             &self,
             request: tonic::Request<super::ListContainersRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListContainersResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ListContainersResponse>, tonic::Status>;
         async fn container_status(
             &self,
             request: tonic::Request<super::ContainerStatusRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ContainerStatusResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ContainerStatusResponse>, tonic::Status>;
         async fn update_container_resources(
             &self,
             request: tonic::Request<super::UpdateContainerResourcesRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::UpdateContainerResourcesResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::UpdateContainerResourcesResponse>, tonic::Status>;
         async fn reopen_container_log(
             &self,
             request: tonic::Request<super::ReopenContainerLogRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ReopenContainerLogResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ReopenContainerLogResponse>, tonic::Status>;
         async fn exec_sync(
             &self,
             request: tonic::Request<super::ExecSyncRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ExecSyncResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ExecSyncResponse>, tonic::Status>;
         async fn exec(
             &self,
             request: tonic::Request<super::ExecRequest>,
@@ -2779,45 +2317,27 @@ pub mod runtime_service_server {
         async fn port_forward(
             &self,
             request: tonic::Request<super::PortForwardRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::PortForwardResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::PortForwardResponse>, tonic::Status>;
         async fn container_stats(
             &self,
             request: tonic::Request<super::ContainerStatsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ContainerStatsResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ContainerStatsResponse>, tonic::Status>;
         async fn list_container_stats(
             &self,
             request: tonic::Request<super::ListContainerStatsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListContainerStatsResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ListContainerStatsResponse>, tonic::Status>;
         async fn pod_sandbox_stats(
             &self,
             request: tonic::Request<super::PodSandboxStatsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::PodSandboxStatsResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::PodSandboxStatsResponse>, tonic::Status>;
         async fn list_pod_sandbox_stats(
             &self,
             request: tonic::Request<super::ListPodSandboxStatsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListPodSandboxStatsResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ListPodSandboxStatsResponse>, tonic::Status>;
         async fn update_runtime_config(
             &self,
             request: tonic::Request<super::UpdateRuntimeConfigRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::UpdateRuntimeConfigResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::UpdateRuntimeConfigResponse>, tonic::Status>;
         async fn status(
             &self,
             request: tonic::Request<super::StatusRequest>,
@@ -2825,51 +2345,32 @@ pub mod runtime_service_server {
         async fn checkpoint_container(
             &self,
             request: tonic::Request<super::CheckpointContainerRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::CheckpointContainerResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::CheckpointContainerResponse>, tonic::Status>;
         /// Server streaming response type for the GetContainerEvents method.
         type GetContainerEventsStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::ContainerEventResponse, tonic::Status>,
-            >
-            + std::marker::Send
+            > + std::marker::Send
             + 'static;
         async fn get_container_events(
             &self,
             request: tonic::Request<super::GetEventsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<Self::GetContainerEventsStream>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<Self::GetContainerEventsStream>, tonic::Status>;
         async fn list_metric_descriptors(
             &self,
             request: tonic::Request<super::ListMetricDescriptorsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListMetricDescriptorsResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ListMetricDescriptorsResponse>, tonic::Status>;
         async fn list_pod_sandbox_metrics(
             &self,
             request: tonic::Request<super::ListPodSandboxMetricsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListPodSandboxMetricsResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ListPodSandboxMetricsResponse>, tonic::Status>;
         async fn runtime_config(
             &self,
             request: tonic::Request<super::RuntimeConfigRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RuntimeConfigResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::RuntimeConfigResponse>, tonic::Status>;
         async fn update_pod_sandbox_resources(
             &self,
             request: tonic::Request<super::UpdatePodSandboxResourcesRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::UpdatePodSandboxResourcesResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::UpdatePodSandboxResourcesResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct RuntimeServiceServer<T> {
@@ -2892,10 +2393,7 @@ pub mod runtime_service_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -2939,10 +2437,7 @@ pub mod runtime_service_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(
-            &mut self,
-            _cx: &mut Context<'_>,
-        ) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -2950,23 +2445,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/Version" => {
                     #[allow(non_camel_case_types)]
                     struct VersionSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::VersionRequest>
-                    for VersionSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::VersionRequest> for VersionSvc<T> {
                         type Response = super::VersionResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::VersionRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::VersionRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::version(&inner, request).await
-                            };
+                            let fut = async move { <T as RuntimeService>::version(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -2979,14 +2463,8 @@ pub mod runtime_service_server {
                         let method = VersionSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -2995,24 +2473,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/RunPodSandbox" => {
                     #[allow(non_camel_case_types)]
                     struct RunPodSandboxSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::RunPodSandboxRequest>
-                    for RunPodSandboxSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::RunPodSandboxRequest> for RunPodSandboxSvc<T> {
                         type Response = super::RunPodSandboxResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::RunPodSandboxRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::RunPodSandboxRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::run_pod_sandbox(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::run_pod_sandbox(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3025,14 +2491,8 @@ pub mod runtime_service_server {
                         let method = RunPodSandboxSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3041,24 +2501,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/StopPodSandbox" => {
                     #[allow(non_camel_case_types)]
                     struct StopPodSandboxSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::StopPodSandboxRequest>
-                    for StopPodSandboxSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::StopPodSandboxRequest> for StopPodSandboxSvc<T> {
                         type Response = super::StopPodSandboxResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::StopPodSandboxRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::StopPodSandboxRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::stop_pod_sandbox(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::stop_pod_sandbox(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3071,14 +2519,8 @@ pub mod runtime_service_server {
                         let method = StopPodSandboxSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3087,24 +2529,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/RemovePodSandbox" => {
                     #[allow(non_camel_case_types)]
                     struct RemovePodSandboxSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::RemovePodSandboxRequest>
-                    for RemovePodSandboxSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::RemovePodSandboxRequest> for RemovePodSandboxSvc<T> {
                         type Response = super::RemovePodSandboxResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::RemovePodSandboxRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::RemovePodSandboxRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::remove_pod_sandbox(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::remove_pod_sandbox(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3117,14 +2547,8 @@ pub mod runtime_service_server {
                         let method = RemovePodSandboxSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3133,24 +2557,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/PodSandboxStatus" => {
                     #[allow(non_camel_case_types)]
                     struct PodSandboxStatusSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::PodSandboxStatusRequest>
-                    for PodSandboxStatusSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::PodSandboxStatusRequest> for PodSandboxStatusSvc<T> {
                         type Response = super::PodSandboxStatusResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::PodSandboxStatusRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::PodSandboxStatusRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::pod_sandbox_status(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::pod_sandbox_status(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3163,14 +2575,8 @@ pub mod runtime_service_server {
                         let method = PodSandboxStatusSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3179,24 +2585,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/ListPodSandbox" => {
                     #[allow(non_camel_case_types)]
                     struct ListPodSandboxSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::ListPodSandboxRequest>
-                    for ListPodSandboxSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::ListPodSandboxRequest> for ListPodSandboxSvc<T> {
                         type Response = super::ListPodSandboxResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListPodSandboxRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ListPodSandboxRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::list_pod_sandbox(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::list_pod_sandbox(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3209,14 +2603,8 @@ pub mod runtime_service_server {
                         let method = ListPodSandboxSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3225,24 +2613,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/CreateContainer" => {
                     #[allow(non_camel_case_types)]
                     struct CreateContainerSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::CreateContainerRequest>
-                    for CreateContainerSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::CreateContainerRequest> for CreateContainerSvc<T> {
                         type Response = super::CreateContainerResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::CreateContainerRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::CreateContainerRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::create_container(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::create_container(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3255,14 +2631,8 @@ pub mod runtime_service_server {
                         let method = CreateContainerSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3271,24 +2641,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/StartContainer" => {
                     #[allow(non_camel_case_types)]
                     struct StartContainerSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::StartContainerRequest>
-                    for StartContainerSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::StartContainerRequest> for StartContainerSvc<T> {
                         type Response = super::StartContainerResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::StartContainerRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::StartContainerRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::start_container(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::start_container(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3301,14 +2659,8 @@ pub mod runtime_service_server {
                         let method = StartContainerSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3317,23 +2669,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/StopContainer" => {
                     #[allow(non_camel_case_types)]
                     struct StopContainerSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::StopContainerRequest>
-                    for StopContainerSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::StopContainerRequest> for StopContainerSvc<T> {
                         type Response = super::StopContainerResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::StopContainerRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::StopContainerRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::stop_container(&inner, request).await
-                            };
+                            let fut = async move { <T as RuntimeService>::stop_container(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3346,14 +2687,8 @@ pub mod runtime_service_server {
                         let method = StopContainerSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3362,24 +2697,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/RemoveContainer" => {
                     #[allow(non_camel_case_types)]
                     struct RemoveContainerSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::RemoveContainerRequest>
-                    for RemoveContainerSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::RemoveContainerRequest> for RemoveContainerSvc<T> {
                         type Response = super::RemoveContainerResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::RemoveContainerRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::RemoveContainerRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::remove_container(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::remove_container(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3392,14 +2715,8 @@ pub mod runtime_service_server {
                         let method = RemoveContainerSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3408,24 +2725,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/ListContainers" => {
                     #[allow(non_camel_case_types)]
                     struct ListContainersSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::ListContainersRequest>
-                    for ListContainersSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::ListContainersRequest> for ListContainersSvc<T> {
                         type Response = super::ListContainersResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListContainersRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ListContainersRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::list_containers(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::list_containers(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3438,14 +2743,8 @@ pub mod runtime_service_server {
                         let method = ListContainersSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3454,24 +2753,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/ContainerStatus" => {
                     #[allow(non_camel_case_types)]
                     struct ContainerStatusSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::ContainerStatusRequest>
-                    for ContainerStatusSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::ContainerStatusRequest> for ContainerStatusSvc<T> {
                         type Response = super::ContainerStatusResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ContainerStatusRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ContainerStatusRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::container_status(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::container_status(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3484,14 +2771,8 @@ pub mod runtime_service_server {
                         let method = ContainerStatusSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3500,29 +2781,18 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/UpdateContainerResources" => {
                     #[allow(non_camel_case_types)]
                     struct UpdateContainerResourcesSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::UpdateContainerResourcesRequest>
-                    for UpdateContainerResourcesSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::UpdateContainerResourcesRequest>
+                        for UpdateContainerResourcesSvc<T>
+                    {
                         type Response = super::UpdateContainerResourcesResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                super::UpdateContainerResourcesRequest,
-                            >,
+                            request: tonic::Request<super::UpdateContainerResourcesRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::update_container_resources(
-                                        &inner,
-                                        request,
-                                    )
-                                    .await
-                            };
+                            let fut =
+                                async move { <T as RuntimeService>::update_container_resources(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3535,14 +2805,8 @@ pub mod runtime_service_server {
                         let method = UpdateContainerResourcesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3551,24 +2815,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/ReopenContainerLog" => {
                     #[allow(non_camel_case_types)]
                     struct ReopenContainerLogSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::ReopenContainerLogRequest>
-                    for ReopenContainerLogSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::ReopenContainerLogRequest> for ReopenContainerLogSvc<T> {
                         type Response = super::ReopenContainerLogResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ReopenContainerLogRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ReopenContainerLogRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::reopen_container_log(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::reopen_container_log(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3581,14 +2833,8 @@ pub mod runtime_service_server {
                         let method = ReopenContainerLogSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3597,23 +2843,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/ExecSync" => {
                     #[allow(non_camel_case_types)]
                     struct ExecSyncSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::ExecSyncRequest>
-                    for ExecSyncSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::ExecSyncRequest> for ExecSyncSvc<T> {
                         type Response = super::ExecSyncResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ExecSyncRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ExecSyncRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::exec_sync(&inner, request).await
-                            };
+                            let fut = async move { <T as RuntimeService>::exec_sync(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3626,14 +2861,8 @@ pub mod runtime_service_server {
                         let method = ExecSyncSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3642,22 +2871,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/Exec" => {
                     #[allow(non_camel_case_types)]
                     struct ExecSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::ExecRequest> for ExecSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::ExecRequest> for ExecSvc<T> {
                         type Response = super::ExecResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ExecRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ExecRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::exec(&inner, request).await
-                            };
+                            let fut = async move { <T as RuntimeService>::exec(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3670,14 +2889,8 @@ pub mod runtime_service_server {
                         let method = ExecSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3686,23 +2899,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/Attach" => {
                     #[allow(non_camel_case_types)]
                     struct AttachSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::AttachRequest>
-                    for AttachSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::AttachRequest> for AttachSvc<T> {
                         type Response = super::AttachResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::AttachRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::AttachRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::attach(&inner, request).await
-                            };
+                            let fut = async move { <T as RuntimeService>::attach(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3715,14 +2917,8 @@ pub mod runtime_service_server {
                         let method = AttachSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3731,23 +2927,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/PortForward" => {
                     #[allow(non_camel_case_types)]
                     struct PortForwardSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::PortForwardRequest>
-                    for PortForwardSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::PortForwardRequest> for PortForwardSvc<T> {
                         type Response = super::PortForwardResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::PortForwardRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::PortForwardRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::port_forward(&inner, request).await
-                            };
+                            let fut = async move { <T as RuntimeService>::port_forward(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3760,14 +2945,8 @@ pub mod runtime_service_server {
                         let method = PortForwardSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3776,24 +2955,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/ContainerStats" => {
                     #[allow(non_camel_case_types)]
                     struct ContainerStatsSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::ContainerStatsRequest>
-                    for ContainerStatsSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::ContainerStatsRequest> for ContainerStatsSvc<T> {
                         type Response = super::ContainerStatsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ContainerStatsRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ContainerStatsRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::container_stats(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::container_stats(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3806,14 +2973,8 @@ pub mod runtime_service_server {
                         let method = ContainerStatsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3822,24 +2983,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/ListContainerStats" => {
                     #[allow(non_camel_case_types)]
                     struct ListContainerStatsSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::ListContainerStatsRequest>
-                    for ListContainerStatsSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::ListContainerStatsRequest> for ListContainerStatsSvc<T> {
                         type Response = super::ListContainerStatsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListContainerStatsRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ListContainerStatsRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::list_container_stats(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::list_container_stats(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3852,14 +3001,8 @@ pub mod runtime_service_server {
                         let method = ListContainerStatsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3868,24 +3011,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/PodSandboxStats" => {
                     #[allow(non_camel_case_types)]
                     struct PodSandboxStatsSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::PodSandboxStatsRequest>
-                    for PodSandboxStatsSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::PodSandboxStatsRequest> for PodSandboxStatsSvc<T> {
                         type Response = super::PodSandboxStatsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::PodSandboxStatsRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::PodSandboxStatsRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::pod_sandbox_stats(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::pod_sandbox_stats(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3898,14 +3029,8 @@ pub mod runtime_service_server {
                         let method = PodSandboxStatsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3914,27 +3039,13 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/ListPodSandboxStats" => {
                     #[allow(non_camel_case_types)]
                     struct ListPodSandboxStatsSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::ListPodSandboxStatsRequest>
-                    for ListPodSandboxStatsSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::ListPodSandboxStatsRequest> for ListPodSandboxStatsSvc<T> {
                         type Response = super::ListPodSandboxStatsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListPodSandboxStatsRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ListPodSandboxStatsRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::list_pod_sandbox_stats(
-                                        &inner,
-                                        request,
-                                    )
-                                    .await
-                            };
+                            let fut =
+                                async move { <T as RuntimeService>::list_pod_sandbox_stats(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3947,14 +3058,8 @@ pub mod runtime_service_server {
                         let method = ListPodSandboxStatsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3963,27 +3068,13 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/UpdateRuntimeConfig" => {
                     #[allow(non_camel_case_types)]
                     struct UpdateRuntimeConfigSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::UpdateRuntimeConfigRequest>
-                    for UpdateRuntimeConfigSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::UpdateRuntimeConfigRequest> for UpdateRuntimeConfigSvc<T> {
                         type Response = super::UpdateRuntimeConfigResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::UpdateRuntimeConfigRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::UpdateRuntimeConfigRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::update_runtime_config(
-                                        &inner,
-                                        request,
-                                    )
-                                    .await
-                            };
+                            let fut =
+                                async move { <T as RuntimeService>::update_runtime_config(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3996,14 +3087,8 @@ pub mod runtime_service_server {
                         let method = UpdateRuntimeConfigSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4012,23 +3097,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/Status" => {
                     #[allow(non_camel_case_types)]
                     struct StatusSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::StatusRequest>
-                    for StatusSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::StatusRequest> for StatusSvc<T> {
                         type Response = super::StatusResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::StatusRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::StatusRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::status(&inner, request).await
-                            };
+                            let fut = async move { <T as RuntimeService>::status(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4041,14 +3115,8 @@ pub mod runtime_service_server {
                         let method = StatusSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4057,24 +3125,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/CheckpointContainer" => {
                     #[allow(non_camel_case_types)]
                     struct CheckpointContainerSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::CheckpointContainerRequest>
-                    for CheckpointContainerSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::CheckpointContainerRequest> for CheckpointContainerSvc<T> {
                         type Response = super::CheckpointContainerResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::CheckpointContainerRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::CheckpointContainerRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::checkpoint_container(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::checkpoint_container(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4087,14 +3143,8 @@ pub mod runtime_service_server {
                         let method = CheckpointContainerSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4103,25 +3153,13 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/GetContainerEvents" => {
                     #[allow(non_camel_case_types)]
                     struct GetContainerEventsSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::ServerStreamingService<super::GetEventsRequest>
-                    for GetContainerEventsSvc<T> {
+                    impl<T: RuntimeService> tonic::server::ServerStreamingService<super::GetEventsRequest> for GetContainerEventsSvc<T> {
                         type Response = super::ContainerEventResponse;
                         type ResponseStream = T::GetContainerEventsStream;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::ResponseStream>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::GetEventsRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::GetEventsRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::get_container_events(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as RuntimeService>::get_container_events(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4134,14 +3172,8 @@ pub mod runtime_service_server {
                         let method = GetContainerEventsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
@@ -4150,27 +3182,18 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/ListMetricDescriptors" => {
                     #[allow(non_camel_case_types)]
                     struct ListMetricDescriptorsSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::ListMetricDescriptorsRequest>
-                    for ListMetricDescriptorsSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::ListMetricDescriptorsRequest>
+                        for ListMetricDescriptorsSvc<T>
+                    {
                         type Response = super::ListMetricDescriptorsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ListMetricDescriptorsRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::list_metric_descriptors(
-                                        &inner,
-                                        request,
-                                    )
-                                    .await
-                            };
+                            let fut =
+                                async move { <T as RuntimeService>::list_metric_descriptors(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4183,14 +3206,8 @@ pub mod runtime_service_server {
                         let method = ListMetricDescriptorsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4199,27 +3216,18 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/ListPodSandboxMetrics" => {
                     #[allow(non_camel_case_types)]
                     struct ListPodSandboxMetricsSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::ListPodSandboxMetricsRequest>
-                    for ListPodSandboxMetricsSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::ListPodSandboxMetricsRequest>
+                        for ListPodSandboxMetricsSvc<T>
+                    {
                         type Response = super::ListPodSandboxMetricsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ListPodSandboxMetricsRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::list_pod_sandbox_metrics(
-                                        &inner,
-                                        request,
-                                    )
-                                    .await
-                            };
+                            let fut =
+                                async move { <T as RuntimeService>::list_pod_sandbox_metrics(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4232,14 +3240,8 @@ pub mod runtime_service_server {
                         let method = ListPodSandboxMetricsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4248,23 +3250,12 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/RuntimeConfig" => {
                     #[allow(non_camel_case_types)]
                     struct RuntimeConfigSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<super::RuntimeConfigRequest>
-                    for RuntimeConfigSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::RuntimeConfigRequest> for RuntimeConfigSvc<T> {
                         type Response = super::RuntimeConfigResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::RuntimeConfigRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::RuntimeConfigRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as RuntimeService>::runtime_config(&inner, request).await
-                            };
+                            let fut = async move { <T as RuntimeService>::runtime_config(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4277,14 +3268,8 @@ pub mod runtime_service_server {
                         let method = RuntimeConfigSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4293,29 +3278,18 @@ pub mod runtime_service_server {
                 "/runtime.v1.RuntimeService/UpdatePodSandboxResources" => {
                     #[allow(non_camel_case_types)]
                     struct UpdatePodSandboxResourcesSvc<T: RuntimeService>(pub Arc<T>);
-                    impl<
-                        T: RuntimeService,
-                    > tonic::server::UnaryService<
-                        super::UpdatePodSandboxResourcesRequest,
-                    > for UpdatePodSandboxResourcesSvc<T> {
+                    impl<T: RuntimeService> tonic::server::UnaryService<super::UpdatePodSandboxResourcesRequest>
+                        for UpdatePodSandboxResourcesSvc<T>
+                    {
                         type Response = super::UpdatePodSandboxResourcesResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                super::UpdatePodSandboxResourcesRequest,
-                            >,
+                            request: tonic::Request<super::UpdatePodSandboxResourcesRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as RuntimeService>::update_pod_sandbox_resources(
-                                        &inner,
-                                        request,
-                                    )
-                                    .await
+                                <T as RuntimeService>::update_pod_sandbox_resources(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -4329,38 +3303,20 @@ pub mod runtime_service_server {
                         let method = UpdatePodSandboxResourcesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
                 }
-                _ => {
-                    Box::pin(async move {
-                        let mut response = http::Response::new(
-                            tonic::body::Body::default(),
-                        );
-                        let headers = response.headers_mut();
-                        headers
-                            .insert(
-                                tonic::Status::GRPC_STATUS,
-                                (tonic::Code::Unimplemented as i32).into(),
-                            );
-                        headers
-                            .insert(
-                                http::header::CONTENT_TYPE,
-                                tonic::metadata::GRPC_CONTENT_TYPE,
-                            );
-                        Ok(response)
-                    })
-                }
+                _ => Box::pin(async move {
+                    let mut response = http::Response::new(tonic::body::Body::default());
+                    let headers = response.headers_mut();
+                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
+                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
+                    Ok(response)
+                }),
             }
         }
     }
@@ -4384,15 +3340,9 @@ pub mod runtime_service_server {
 }
 /// Generated client implementations.
 pub mod image_service_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
+    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
     use tonic::codegen::http::Uri;
+    use tonic::codegen::*;
     #[derive(Debug, Clone)]
     pub struct ImageServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -4423,22 +3373,16 @@ pub mod image_service_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> ImageServiceClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> ImageServiceClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                    http::Request<tonic::body::Body>,
+                    Response = http::Response<<T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody>,
                 >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
+                Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             ImageServiceClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -4476,134 +3420,78 @@ pub mod image_service_client {
         pub async fn list_images(
             &mut self,
             request: impl tonic::IntoRequest<super::ListImagesRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListImagesResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ListImagesResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.ImageService/ListImages",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.ImageService/ListImages");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.ImageService", "ListImages"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.ImageService", "ListImages"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn image_status(
             &mut self,
             request: impl tonic::IntoRequest<super::ImageStatusRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ImageStatusResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ImageStatusResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.ImageService/ImageStatus",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.ImageService/ImageStatus");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.ImageService", "ImageStatus"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.ImageService", "ImageStatus"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn pull_image(
             &mut self,
             request: impl tonic::IntoRequest<super::PullImageRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::PullImageResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::PullImageResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.ImageService/PullImage",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.ImageService/PullImage");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.ImageService", "PullImage"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.ImageService", "PullImage"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn remove_image(
             &mut self,
             request: impl tonic::IntoRequest<super::RemoveImageRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RemoveImageResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::RemoveImageResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.ImageService/RemoveImage",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.ImageService/RemoveImage");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.ImageService", "RemoveImage"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.ImageService", "RemoveImage"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn image_fs_info(
             &mut self,
             request: impl tonic::IntoRequest<super::ImageFsInfoRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ImageFsInfoResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ImageFsInfoResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/runtime.v1.ImageService/ImageFsInfo",
-            );
+            let path = http::uri::PathAndQuery::from_static("/runtime.v1.ImageService/ImageFsInfo");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("runtime.v1.ImageService", "ImageFsInfo"));
+            req.extensions_mut().insert(GrpcMethod::new("runtime.v1.ImageService", "ImageFsInfo"));
             self.inner.unary(req, path, codec).await
         }
     }
 }
 /// Generated server implementations.
 pub mod image_service_server {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
+    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with ImageServiceServer.
     #[async_trait]
@@ -4611,38 +3499,23 @@ pub mod image_service_server {
         async fn list_images(
             &self,
             request: tonic::Request<super::ListImagesRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListImagesResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ListImagesResponse>, tonic::Status>;
         async fn image_status(
             &self,
             request: tonic::Request<super::ImageStatusRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ImageStatusResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ImageStatusResponse>, tonic::Status>;
         async fn pull_image(
             &self,
             request: tonic::Request<super::PullImageRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::PullImageResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::PullImageResponse>, tonic::Status>;
         async fn remove_image(
             &self,
             request: tonic::Request<super::RemoveImageRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RemoveImageResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::RemoveImageResponse>, tonic::Status>;
         async fn image_fs_info(
             &self,
             request: tonic::Request<super::ImageFsInfoRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ImageFsInfoResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ImageFsInfoResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct ImageServiceServer<T> {
@@ -4665,10 +3538,7 @@ pub mod image_service_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -4712,10 +3582,7 @@ pub mod image_service_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(
-            &mut self,
-            _cx: &mut Context<'_>,
-        ) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -4723,23 +3590,12 @@ pub mod image_service_server {
                 "/runtime.v1.ImageService/ListImages" => {
                     #[allow(non_camel_case_types)]
                     struct ListImagesSvc<T: ImageService>(pub Arc<T>);
-                    impl<
-                        T: ImageService,
-                    > tonic::server::UnaryService<super::ListImagesRequest>
-                    for ListImagesSvc<T> {
+                    impl<T: ImageService> tonic::server::UnaryService<super::ListImagesRequest> for ListImagesSvc<T> {
                         type Response = super::ListImagesResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListImagesRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ListImagesRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as ImageService>::list_images(&inner, request).await
-                            };
+                            let fut = async move { <T as ImageService>::list_images(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4752,14 +3608,8 @@ pub mod image_service_server {
                         let method = ListImagesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4768,23 +3618,12 @@ pub mod image_service_server {
                 "/runtime.v1.ImageService/ImageStatus" => {
                     #[allow(non_camel_case_types)]
                     struct ImageStatusSvc<T: ImageService>(pub Arc<T>);
-                    impl<
-                        T: ImageService,
-                    > tonic::server::UnaryService<super::ImageStatusRequest>
-                    for ImageStatusSvc<T> {
+                    impl<T: ImageService> tonic::server::UnaryService<super::ImageStatusRequest> for ImageStatusSvc<T> {
                         type Response = super::ImageStatusResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ImageStatusRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ImageStatusRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as ImageService>::image_status(&inner, request).await
-                            };
+                            let fut = async move { <T as ImageService>::image_status(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4797,14 +3636,8 @@ pub mod image_service_server {
                         let method = ImageStatusSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4813,23 +3646,12 @@ pub mod image_service_server {
                 "/runtime.v1.ImageService/PullImage" => {
                     #[allow(non_camel_case_types)]
                     struct PullImageSvc<T: ImageService>(pub Arc<T>);
-                    impl<
-                        T: ImageService,
-                    > tonic::server::UnaryService<super::PullImageRequest>
-                    for PullImageSvc<T> {
+                    impl<T: ImageService> tonic::server::UnaryService<super::PullImageRequest> for PullImageSvc<T> {
                         type Response = super::PullImageResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::PullImageRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::PullImageRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as ImageService>::pull_image(&inner, request).await
-                            };
+                            let fut = async move { <T as ImageService>::pull_image(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4842,14 +3664,8 @@ pub mod image_service_server {
                         let method = PullImageSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4858,23 +3674,12 @@ pub mod image_service_server {
                 "/runtime.v1.ImageService/RemoveImage" => {
                     #[allow(non_camel_case_types)]
                     struct RemoveImageSvc<T: ImageService>(pub Arc<T>);
-                    impl<
-                        T: ImageService,
-                    > tonic::server::UnaryService<super::RemoveImageRequest>
-                    for RemoveImageSvc<T> {
+                    impl<T: ImageService> tonic::server::UnaryService<super::RemoveImageRequest> for RemoveImageSvc<T> {
                         type Response = super::RemoveImageResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::RemoveImageRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::RemoveImageRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as ImageService>::remove_image(&inner, request).await
-                            };
+                            let fut = async move { <T as ImageService>::remove_image(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4887,14 +3692,8 @@ pub mod image_service_server {
                         let method = RemoveImageSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4903,23 +3702,12 @@ pub mod image_service_server {
                 "/runtime.v1.ImageService/ImageFsInfo" => {
                     #[allow(non_camel_case_types)]
                     struct ImageFsInfoSvc<T: ImageService>(pub Arc<T>);
-                    impl<
-                        T: ImageService,
-                    > tonic::server::UnaryService<super::ImageFsInfoRequest>
-                    for ImageFsInfoSvc<T> {
+                    impl<T: ImageService> tonic::server::UnaryService<super::ImageFsInfoRequest> for ImageFsInfoSvc<T> {
                         type Response = super::ImageFsInfoResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ImageFsInfoRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ImageFsInfoRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as ImageService>::image_fs_info(&inner, request).await
-                            };
+                            let fut = async move { <T as ImageService>::image_fs_info(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4932,38 +3720,20 @@ pub mod image_service_server {
                         let method = ImageFsInfoSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
                 }
-                _ => {
-                    Box::pin(async move {
-                        let mut response = http::Response::new(
-                            tonic::body::Body::default(),
-                        );
-                        let headers = response.headers_mut();
-                        headers
-                            .insert(
-                                tonic::Status::GRPC_STATUS,
-                                (tonic::Code::Unimplemented as i32).into(),
-                            );
-                        headers
-                            .insert(
-                                http::header::CONTENT_TYPE,
-                                tonic::metadata::GRPC_CONTENT_TYPE,
-                            );
-                        Ok(response)
-                    })
-                }
+                _ => Box::pin(async move {
+                    let mut response = http::Response::new(tonic::body::Body::default());
+                    let headers = response.headers_mut();
+                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
+                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
+                    Ok(response)
+                }),
             }
         }
     }

@@ -1,0 +1,95 @@
+//! The user's kubeconfig: the cluster's entries merged in at `up`, as minikube does it, and taken out at `delete`.
+//!
+//! Everything else in the file is kept as data; comments are not, as with `kubectl config`.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use serde_json::{Value, json};
+
+/// The file that `kubectl config` would write: the first of `$KUBECONFIG`, or `~/.kube/config`.
+pub fn user_file() -> Result<PathBuf> {
+    if let Some(list) = std::env::var_os("KUBECONFIG").filter(|v| !v.is_empty())
+        && let Some(first) = std::env::split_paths(&list).find(|p| !p.as_os_str().is_empty())
+    {
+        return Ok(first);
+    }
+    let home = std::env::var_os("HOME").ok_or_else(|| anyhow!("neither KUBECONFIG nor HOME is set"))?;
+    Ok(PathBuf::from(home).join(".kube/config"))
+}
+
+/// The context of a cluster: `kybern`, or `kybern-NAME` for other names.
+pub fn context_name(cluster: &str) -> String {
+    if cluster == "kybern" { cluster.into() } else { format!("kybern-{cluster}") }
+}
+
+/// Puts the administrator's entries of `from` in under `context` and makes it the current one.
+pub fn merge(file: &Path, context: &str, from: &Path) -> Result<()> {
+    let admin = read(from)?.ok_or_else(|| anyhow!("{} is not there", from.display()))?;
+    let mut config = read(file)?.unwrap_or_else(empty);
+    let first = |list: &str, field: &str| admin[list][0][field].clone();
+    set(&mut config, "clusters", json!({"name": context, "cluster": first("clusters", "cluster")}));
+    set(&mut config, "users", json!({"name": context, "user": first("users", "user")}));
+    set(&mut config, "contexts", json!({"name": context, "context": {"cluster": context, "user": context}}));
+    config["current-context"] = context.into();
+    write(file, &config)
+}
+
+/// Takes the entries of `context` out; a file that is not there has none.
+pub fn remove(file: &Path, context: &str) -> Result<()> {
+    let Some(mut config) = read(file)? else { return Ok(()) };
+    let before = config.clone();
+    for list in ["clusters", "users", "contexts"] {
+        if let Some(entries) = config[list].as_array_mut() {
+            entries.retain(|entry| entry["name"] != context);
+        }
+    }
+    if config["current-context"] == context {
+        config["current-context"] = "".into();
+    }
+    if config == before { Ok(()) } else { write(file, &config) }
+}
+
+/// Whether the file has the context, and whether it is the current one.
+pub fn has(file: &Path, context: &str) -> Result<bool> {
+    let config = read(file)?.unwrap_or_else(empty);
+    Ok(config["contexts"].as_array().is_some_and(|all| all.iter().any(|entry| entry["name"] == context)))
+}
+
+fn empty() -> Value {
+    json!({"apiVersion": "v1", "kind": "Config", "clusters": [], "contexts": [], "users": [], "preferences": {}})
+}
+
+fn set(config: &mut Value, list: &str, entry: Value) {
+    if !config[list].is_array() {
+        config[list] = json!([]);
+    }
+    let Some(entries) = config[list].as_array_mut() else { return };
+    match entries.iter_mut().find(|known| known["name"] == entry["name"]) {
+        Some(known) => *known = entry,
+        None => entries.push(entry),
+    }
+}
+
+fn read(file: &Path) -> Result<Option<Value>> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) if text.trim().is_empty() => return Ok(None),
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("read {}", file.display())),
+    };
+    let parsed = machinery::yaml::parse(&text).map_err(|error| anyhow!("{}: {error}", file.display()))?;
+    Ok(Some(parsed))
+}
+
+fn write(file: &Path, config: &Value) -> Result<()> {
+    let folder = file.parent().ok_or_else(|| anyhow!("{} has no folder", file.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    let staged = file.with_extension("kybern-new");
+    let mut out = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&staged)?;
+    out.write_all(machinery::yaml::emit(config).as_bytes()).with_context(|| format!("write {}", staged.display()))?;
+    fs::rename(&staged, file).with_context(|| format!("rename {}", staged.display()))
+}

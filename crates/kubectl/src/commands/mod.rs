@@ -1,0 +1,47 @@
+//! The commands: one file each, one line in [`COMMANDS`].
+
+mod label;
+mod version;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use clap::{ArgMatches, Command};
+
+use crate::failure::Result;
+use crate::flags;
+
+pub type Running<'a> = Pin<Box<dyn Future<Output = Result> + 'a>>;
+
+/// A command: how it is spelled, and what it does.
+pub struct Entry {
+    pub build: fn() -> Command,
+    pub run: for<'a> fn(&'a ArgMatches) -> Running<'a>,
+}
+
+/// The visible table, in kubectl's alphabetical order.
+pub const COMMANDS: &[Entry] = &[label::ENTRY, version::ENTRY];
+
+/// The whole command line.
+pub fn root() -> Command {
+    let mut root = Command::new("kubectl")
+        .about("kubectl controls the Kubernetes cluster manager.")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_version_flag(true)
+        .args(flags::global());
+    for entry in COMMANDS {
+        root = root.subcommand((entry.build)());
+    }
+    root
+}
+
+/// Runs the command that was named.
+pub async fn dispatch(matches: &ArgMatches) -> Result {
+    let Some((name, own)) = matches.subcommand() else { return Ok(()) };
+    let entry = COMMANDS.iter().find(|entry| (entry.build)().get_name() == name);
+    match entry {
+        Some(entry) => (entry.run)(own).await,
+        None => Ok(()),
+    }
+}

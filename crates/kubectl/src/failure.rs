@@ -1,0 +1,85 @@
+//! How a command ends badly: in kubectl's words and with its exit codes.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use machinery::status::Status;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The server said no: `Error from server (NotFound): …`.
+    Server(Status),
+    /// We say no: `error: …`.
+    Here(String),
+    /// Another program's exit code is ours (exec, diff); nothing is printed.
+    Exit(u8),
+    /// Several, each in a line of its own.
+    Many(Vec<Failure>),
+}
+
+pub type Result<T = ()> = std::result::Result<T, Failure>;
+
+/// `error: …`
+pub fn error<T>(message: impl Into<String>) -> Result<T> {
+    Err(Failure::Here(message.into()))
+}
+
+impl Failure {
+    /// Prints what is to be said and gives the exit code.
+    pub fn report(&self) -> ExitCode {
+        match self {
+            Failure::Exit(code) => return ExitCode::from(*code),
+            other => eprintln!("{other}"),
+        }
+        ExitCode::FAILURE
+    }
+
+    /// One failure of many, or success of none.
+    pub fn all(failures: Vec<Failure>) -> Result {
+        if failures.is_empty() { Ok(()) } else { Err(Failure::Many(failures)) }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Server(status) => f.write_str(&server(status)),
+            Failure::Here(message) => write!(f, "error: {message}"),
+            Failure::Exit(code) => write!(f, "error: exit code {code}"),
+            Failure::Many(all) => {
+                let lines: Vec<String> = all.iter().map(ToString::to_string).collect();
+                f.write_str(&lines.join("\n"))
+            }
+        }
+    }
+}
+
+/// Upstream's words for a refusal: invalid objects name themselves, others name the server.
+fn server(status: &Status) -> String {
+    match status.reason.as_str() {
+        "Invalid" => format!("The {}", status.message),
+        "Unauthorized" => format!("error: You must be logged in to the server ({})", status.message),
+        "" => format!("Error from server: {}", status.message),
+        reason => format!("Error from server ({reason}): {}", status.message),
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Failure::Server(status)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Failure::Here(error.to_string())
+    }
+}
+
+/// A command line that clap does not take, in kubectl's manner.
+pub fn usage(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    format!("{first}\nSee 'kubectl --help' for usage.")
+}

@@ -1,0 +1,160 @@
+//! Flags that several commands share, and the global ones.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches};
+use client::kubeconfig::Choice;
+
+const GLOBAL: &str = "Global options";
+
+/// The flags that every command takes.
+pub fn global() -> Vec<Arg> {
+    let text = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).num_args(1).global(true).help(help).help_heading(GLOBAL)
+    };
+    vec![
+        text("kubeconfig", "Path to the kubeconfig file to use for CLI requests."),
+        text("context", "The name of the kubeconfig context to use"),
+        text("cluster", "The name of the kubeconfig cluster to use"),
+        text("user", "The name of the kubeconfig user to use"),
+        text("namespace", "If present, the namespace scope for this CLI request").short('n'),
+        text("server", "The address and port of the Kubernetes API server").short('s'),
+        text("token", "Bearer token for authentication to the API server"),
+        text("as", "Username to impersonate for the operation."),
+        text("as-group", "Group to impersonate for the operation, this flag can be repeated.")
+            .action(ArgAction::Append),
+        Arg::new("insecure-skip-tls-verify")
+            .long("insecure-skip-tls-verify")
+            .action(ArgAction::SetTrue)
+            .global(true)
+            .help("If true, the server's certificate will not be checked for validity.")
+            .help_heading(GLOBAL),
+    ]
+}
+
+/// What the global flags say about the server and who we are there.
+pub fn choice(matches: &ArgMatches) -> Choice {
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    let groups = matches.get_many::<String>("as-group").into_iter().flatten().cloned().collect();
+    Choice {
+        file: text("kubeconfig").map(PathBuf::from),
+        context: text("context"),
+        cluster: text("cluster"),
+        user: text("user"),
+        server: text("server"),
+        token: text("token"),
+        impersonate: text("as"),
+        impersonate_groups: groups,
+        insecure: matches.get_flag("insecure-skip-tls-verify"),
+    }
+}
+
+/// A switch: `--name`, `--name=true`, `--name=false`.
+pub fn switch(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_value("false")
+        .default_missing_value("true")
+        .value_parser(clap::value_parser!(bool))
+        .help(help)
+}
+
+/// A flag with a value.
+pub fn text(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).num_args(1).help(help)
+}
+
+/// `TYPE NAME…`, `TYPE/NAME…`.
+pub fn resources() -> Arg {
+    Arg::new("resources").num_args(0..).value_name("TYPE[.VERSION][.GROUP]/NAME")
+}
+
+pub fn selector() -> Arg {
+    text("selector", "Selector (label query) to filter on, supports '=', '==', '!=', 'in', 'notin'.").short('l')
+}
+
+pub fn field_selector() -> Arg {
+    text("field-selector", "Selector (field query) to filter on, supports '=', '==', and '!='.")
+}
+
+pub fn all_namespaces() -> Arg {
+    switch("all-namespaces", "If present, list the requested object(s) across all namespaces.").short('A')
+}
+
+pub fn filenames() -> Arg {
+    text("filename", "The files that contain the configurations.").short('f').action(ArgAction::Append)
+}
+
+pub fn recursive() -> Arg {
+    switch("recursive", "Process the directory used in -f, --filename recursively.").short('R')
+}
+
+pub fn output(formats: &'static str) -> Arg {
+    text("output", formats).short('o')
+}
+
+pub fn dry_run() -> Arg {
+    text("dry-run", "Must be \"none\", \"server\", or \"client\".")
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_value("none")
+        .default_missing_value("unchanged")
+}
+
+pub fn field_manager() -> Arg {
+    text("field-manager", "Name of the manager used to track field ownership.")
+}
+
+pub fn validate() -> Arg {
+    text("validate", "Must be one of: strict (or true), warn, ignore (or false).")
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_value("strict")
+        .default_missing_value("strict")
+}
+
+/// The value of a text flag, empty when absent.
+pub fn of<'a>(matches: &'a ArgMatches, name: &str) -> &'a str {
+    matches.get_one::<String>(name).map(String::as_str).unwrap_or_default()
+}
+
+/// All values of a repeated flag.
+pub fn all<'a>(matches: &'a ArgMatches, name: &str) -> Vec<&'a str> {
+    matches.get_many::<String>(name).into_iter().flatten().map(String::as_str).collect()
+}
+
+pub fn is_set(matches: &ArgMatches, name: &str) -> bool {
+    matches.get_one::<bool>(name).copied().unwrap_or(false)
+}
+
+/// Whether the user gave the flag.
+pub fn given(matches: &ArgMatches, name: &str) -> bool {
+    matches.value_source(name) == Some(clap::parser::ValueSource::CommandLine)
+}
+
+/// How far a write goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DryRun {
+    None,
+    Client,
+    Server,
+}
+
+/// # Errors
+/// Another word than upstream's.
+pub fn dry_run_of(matches: &ArgMatches) -> crate::failure::Result<DryRun> {
+    match of(matches, "dry-run") {
+        "none" | "" => Ok(DryRun::None),
+        "client" => Ok(DryRun::Client),
+        "server" => Ok(DryRun::Server),
+        "unchanged" => {
+            eprintln!("W: --dry-run is deprecated and can be replaced with --dry-run=client.");
+            Ok(DryRun::Client)
+        }
+        other => crate::failure::error(format!(
+            "Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."
+        )),
+    }
+}

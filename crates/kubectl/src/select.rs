@@ -1,0 +1,179 @@
+//! What a command line names: `pods`, `pod a b`, `pod/a svc/b`, `all`, a selector, or files.
+
+use clap::ArgMatches;
+use client::Options;
+use machinery::object::Object;
+use machinery::request::List;
+use std::sync::Arc;
+
+use crate::discovery::Served;
+use crate::failure::{Failure, Result, error};
+use crate::session::Session;
+use crate::{files, flags};
+
+/// One resource with the names asked for; no names mean all of them.
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub served: Served,
+    pub names: Vec<String>,
+}
+
+/// An object that is there.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub served: Served,
+    pub object: Arc<Object>,
+}
+
+impl Found {
+    pub fn name(&self) -> String {
+        machinery::meta::name(&self.object.tree()).to_owned()
+    }
+
+    pub fn namespace(&self) -> String {
+        machinery::meta::namespace(&self.object.tree()).to_owned()
+    }
+
+    /// `deployment.apps/nginx`.
+    pub fn reference(&self) -> String {
+        format!("{}/{}", self.served.singular_qualified(), self.name())
+    }
+}
+
+/// Resolves `TYPE NAME…` and `TYPE/NAME…` words.
+///
+/// # Errors
+/// Unknown resource types, and both forms mixed.
+pub async fn words(session: &Session, words: &[&str]) -> Result<Vec<Named>> {
+    let discovery = session.discovery().await?;
+    let slashed = words.iter().filter(|word| word.contains('/')).count();
+    if slashed == 0 {
+        let Some((types, names)) = words.split_first() else { return Ok(Vec::new()) };
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut found = Vec::new();
+        for word in types.split(',').filter(|word| !word.is_empty()) {
+            let category = discovery.category(word);
+            if category.is_empty() {
+                found.push(Named { served: discovery.find(word)?.clone(), names: names.clone() });
+            } else {
+                found.extend(category.into_iter().map(|s| Named { served: s.clone(), names: names.clone() }));
+            }
+        }
+        return Ok(found);
+    }
+    if slashed != words.len() {
+        return error(
+            "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource resource/<resource_name>'",
+        );
+    }
+    let mut found: Vec<Named> = Vec::new();
+    for word in words {
+        let (kind, name) = word.split_once('/').unwrap_or((word, ""));
+        if kind.is_empty() || name.is_empty() || name.contains('/') {
+            return error("arguments in resource/name form may not have more than one slash");
+        }
+        let served = discovery.find(kind)?;
+        match found.last_mut() {
+            Some(last) if last.served == *served => last.names.push(name.into()),
+            _ => found.push(Named { served: served.clone(), names: vec![name.into()] }),
+        }
+    }
+    Ok(found)
+}
+
+/// The objects that words, selectors and files of a command line name, as they are on the server now.
+///
+/// # Errors
+/// Nothing is named; or an object is not there (after all others were found).
+pub async fn objects(session: &Session, matches: &ArgMatches) -> Result<Vec<Found>> {
+    chosen(session, matches, &flags::all(matches, "resources")).await
+}
+
+/// As [`objects`], with the words that name resources already told from others.
+///
+/// # Errors
+/// As [`objects`].
+pub async fn chosen(session: &Session, matches: &ArgMatches, words: &[&str]) -> Result<Vec<Found>> {
+    let filenames = flags::all(matches, "filename");
+    if !filenames.is_empty() {
+        return from_files(session, &filenames, flags::is_set(matches, "recursive")).await;
+    }
+    if words.is_empty() {
+        return error("You must provide one or more resources by argument or filename.");
+    }
+    let selector = matches.try_get_one::<String>("selector").ok().flatten().map(String::as_str).unwrap_or_default();
+    let everywhere = matches.try_get_one::<bool>("all-namespaces").ok().flatten().copied().unwrap_or(false);
+    let options = Options { label_selector: selector.into(), ..Options::default() };
+    let (mut found, mut failures) = (Vec::new(), Vec::new());
+    for named in self::words(session, words).await? {
+        let namespace = namespace(session, &named.served, everywhere);
+        if named.names.is_empty() {
+            let list = list(session, &named.served, &namespace, options.clone()).await?;
+            let items = list.items.into_iter();
+            found.extend(items.map(|object| Found { served: named.served.clone(), object }));
+        }
+        for name in &named.names {
+            match session.client.dynamic(named.served.resource()).get(&namespace, name).await {
+                Ok(object) => found.push(Found { served: named.served.clone(), object }),
+                Err(status) => failures.push(Failure::Server(status)),
+            }
+        }
+    }
+    Failure::all(failures)?;
+    Ok(found)
+}
+
+/// The namespace to ask in: none for cluster-scoped resources and across all.
+pub fn namespace(session: &Session, served: &Served, everywhere: bool) -> String {
+    if served.is_namespaced && !everywhere { session.namespace.clone() } else { String::new() }
+}
+
+/// A whole collection, page by page.
+pub async fn list(session: &Session, served: &Served, namespace: &str, options: Options) -> Result<List> {
+    const PAGE: u64 = 500;
+    let resource = session.client.dynamic(served.resource());
+    let mut options = Options { limit: Some(PAGE), ..options };
+    let mut whole = resource.list(namespace, options.clone()).await?;
+    while !whole.continue_token.is_empty() {
+        options.continue_token = std::mem::take(&mut whole.continue_token);
+        let next = resource.list(namespace, options.clone()).await?;
+        whole.items.extend(next.items);
+        whole.continue_token = next.continue_token;
+    }
+    Ok(whole)
+}
+
+async fn from_files(session: &Session, names: &[&str], recursive: bool) -> Result<Vec<Found>> {
+    let discovery = session.discovery().await?;
+    let mut found = Vec::new();
+    for given in files::read(names, recursive)? {
+        let served =
+            discovery.of_kind(machinery::meta::api_version(&given.tree), machinery::meta::kind(&given.tree))?;
+        let namespace = namespace_of(session, served, &given.tree)?;
+        let name = machinery::meta::name(&given.tree);
+        let object = session.client.dynamic(served.resource()).get(&namespace, name).await?;
+        found.push(Found { served: served.clone(), object });
+    }
+    Ok(found)
+}
+
+/// Where an object of a file belongs.
+///
+/// # Errors
+/// `-n` names another namespace than the object.
+pub fn namespace_of(session: &Session, served: &Served, tree: &serde_json::Value) -> Result<String> {
+    if !served.is_namespaced {
+        return Ok(String::new());
+    }
+    let own = machinery::meta::namespace(tree);
+    if own.is_empty() {
+        return Ok(session.namespace.clone());
+    }
+    if session.is_namespace_given && own != session.namespace {
+        return error(format!(
+            "the namespace from the provided object \"{own}\" does not match the namespace \"{}\". You must pass '--namespace={own}' to perform this operation.",
+            session.namespace
+        ));
+    }
+    Ok(own.to_owned())
+}
