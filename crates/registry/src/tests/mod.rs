@@ -7,6 +7,7 @@ mod events;
 mod forms;
 mod lists;
 mod pods;
+mod returns;
 mod services;
 mod watches;
 mod writes;

@@ -93,6 +93,8 @@ impl Registry {
         tree::set(&mut new, "metadata.uid", self.world.uid());
         tree::set(&mut new, "metadata.creationTimestamp", self.world.now_text());
         (kind.prepare_create)(&mut new);
+        // What was filled in on the way has defaults too: upstream sets them again on every read.
+        (kind.set_defaults)(&mut new);
         if kind.generation {
             tree::set(&mut new, "metadata.generation", 1);
         }

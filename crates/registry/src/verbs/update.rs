@@ -132,6 +132,7 @@ impl Registry {
         self.prepare(change, &mut new, &old)?;
         self.admit_change(change, &mut new, &old).await?;
         warnings.extend(system::dedup_owners(&mut new, true));
+        (kind.set_defaults)(&mut new);
         if kind.generation && matches!(change.part, Part::Main | Part::Open(_)) {
             changes::count_generation(&mut new, &old);
         }
