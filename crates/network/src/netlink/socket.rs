@@ -13,6 +13,8 @@ use crate::{Error, Result};
 
 const RECEIVE_BYTES: usize = 1 << 16;
 const SOL_NETLINK: i32 = 270;
+const NETLINK_ADD_MEMBERSHIP: i32 = 1;
+const GROUP_NFTABLES: i32 = 7;
 const NETLINK_CAP_ACK: i32 = 10;
 const NETLINK_EXT_ACK: i32 = 11;
 const FLAG_CAPPED: u16 = 0x100;
@@ -44,13 +46,25 @@ impl Socket {
         Self::open(Some(netlink::NETFILTER))
     }
 
+    /// The descriptor of a socket that hears what everybody changes in nf_tables and never waits.
+    pub(crate) fn nft_events() -> Result<OwnedFd> {
+        let fd = Self::open(Some(netlink::NETFILTER))?.fd;
+        let listen = || -> io::Result<()> {
+            set_option(&fd, NETLINK_ADD_MEMBERSHIP, GROUP_NFTABLES)?;
+            rustix::io::ioctl_fionbio(&fd, true)?;
+            Ok(())
+        };
+        listen().map_err(|error| Error::system("listen to changes of nf_tables", error))?;
+        Ok(fd)
+    }
+
     fn open(protocol: Option<Protocol>) -> Result<Self> {
         let open = || -> io::Result<OwnedFd> {
             let fd = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
             rustix::net::bind(&fd, &netlink::SocketAddrNetlink::new(0, 0))?;
             // Only what they add to error messages would be missing on a kernel without them.
-            let _ = set_option(&fd, NETLINK_EXT_ACK);
-            let _ = set_option(&fd, NETLINK_CAP_ACK);
+            let _ = set_option(&fd, NETLINK_EXT_ACK, 1);
+            let _ = set_option(&fd, NETLINK_CAP_ACK, 1);
             Ok(fd)
         };
         let fd = open().map_err(|error| Error::system("open a netlink socket", error))?;
@@ -188,11 +202,10 @@ impl<'a> Reply<'a> {
 }
 
 #[allow(unsafe_code)]
-fn set_option(fd: &OwnedFd, option: i32) -> io::Result<()> {
-    let on: i32 = 1;
-    // SAFETY: the pointer and the length describe `on`, which lives through the call.
+fn set_option(fd: &OwnedFd, option: i32, value: i32) -> io::Result<()> {
+    // SAFETY: the pointer and the length describe `value`, which lives through the call.
     let result = unsafe {
-        libc::setsockopt(fd.as_raw_fd(), SOL_NETLINK, option, (&raw const on).cast(), size_of::<i32>() as u32)
+        libc::setsockopt(fd.as_raw_fd(), SOL_NETLINK, option, (&raw const value).cast(), size_of::<i32>() as u32)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

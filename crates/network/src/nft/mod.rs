@@ -7,11 +7,13 @@
 //! ```
 
 mod dump;
+mod events;
 mod expression;
 mod set;
 mod transaction;
 
 pub use dump::{elements, tables};
+pub use events::Events;
 pub use expression::{Base, Expression, Lookup, Register, Reject, Verdict};
 pub use set::{Data, Element, Field, Key, MapData, Set};
 pub use transaction::{ChainKind, Hook, HookPoint, Transaction};

@@ -7,8 +7,10 @@
 //! ```
 //!
 //! The first transaction comes after both caches have listed and replaces a table that an earlier process left, so that
-//! traffic flows on while the proxy is away. A table is removed only by `cleanup`.
+//! traffic flows on while the proxy is away. A table is removed only by `cleanup`; one that somebody else removes is made
+//! anew at once.
 
+mod lost;
 mod source;
 mod table;
 
@@ -113,6 +115,7 @@ async fn keep(config: Config, feed: &mut Feed, stop: &CancellationToken) -> anyh
     let mut index = Index::new(place.clone());
     // Whether the kernel's table is what the index has last been asked for.
     let mut is_known = false;
+    let mut lost = lost::Watch::start(&config.table);
     feed.apply_waiting(&mut index);
     while !stop.is_cancelled() {
         let taken = index.take();
@@ -133,6 +136,7 @@ async fn keep(config: Config, feed: &mut Feed, stop: &CancellationToken) -> anyh
         tokio::select! {
             () = stop.cancelled() => {}
             () = feed.apply(&mut index) => {}
+            () = lost.table() => is_known = false,
             () = retry => {}
         }
     }

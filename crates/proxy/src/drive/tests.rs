@@ -3,11 +3,19 @@
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use client::{Events, Transport};
+use futures::StreamExt;
+use futures::future::BoxFuture;
 use machinery::key::Key;
+use machinery::object::Object;
+use machinery::request::{Answer, Content, List, Request, WatchEvent};
+use machinery::status::Status;
 use network::{host, namespace, pod};
+use serde_json::json;
 
 use super::*;
 use crate::plan::{Endpoint, PortFacts, SlicePort};
@@ -174,9 +182,11 @@ fn a_pod_reaches_itself_and_others_see_the_pod() {
     assert_eq!(ground.ask("pod2", SERVICE, 80, 1), [(2, GATEWAY.to_string())]);
     assert_eq!(ground.ask("pod3", SERVICE, 80, 1), [(2, "10.244.0.3".to_owned())]);
     assert_eq!(ground.ask("node", SERVICE, 80, 1), [(2, GATEWAY.to_string())]);
-    // Directly, without a Service, outside of the pods' range: masqueraded as the node's.
-    let outside = TcpListener::bind("0.0.0.0:0");
-    drop(outside);
+    // On the way out, too, the pod is the node's; among pods it is itself.
+    let listener = ground.on("outside", || TcpListener::bind("0.0.0.0:9000").unwrap());
+    ground.on("pod3", || TcpStream::connect((OUTSIDE, 9000)).unwrap());
+    assert_eq!(listener.accept().unwrap().1.ip(), GATEWAY);
+    assert_eq!(ground.ask("pod3", Ipv4Addr::new(10, 244, 0, 2), 8080, 1), [(2, "10.244.0.3".to_owned())]);
 }
 
 #[test]
@@ -284,11 +294,7 @@ fn ten_thousand_services_change_in_little_time() {
         index.apply_slice(&Key::new("d", &name), endpoints(&name, &[2, 3, 4]));
     }
     let start = Instant::now();
-    let changes = index.take();
-    eprintln!("plan {:?}", start.elapsed());
-    let t = table::transaction(TABLE, Some(index.place()), &changes);
-    eprintln!("encode {:?}", start.elapsed());
-    ground.on("node", || t.commit().unwrap());
+    ground.commit(&mut index, true);
     let whole = start.elapsed();
     let start = Instant::now();
     for round in 0..10 {
@@ -299,4 +305,83 @@ fn ten_thousand_services_change_in_little_time() {
     let each = start.elapsed() / 10;
     eprintln!("10,000 Services: whole table {whole:?}, a change {each:?}");
     assert!(each < Duration::from_millis(100), "{each:?}");
+}
+
+/// A cluster with one Service, whose slice the test changes.
+struct Cluster {
+    slices: Mutex<Vec<tokio::sync::mpsc::UnboundedSender<Result<WatchEvent, Status>>>>,
+}
+
+fn slice(revision: u32, last: u8) -> Arc<Object> {
+    Object::from_tree(&json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": "web-1", "namespace": "d", "uid": "s", "resourceVersion": revision.to_string(),
+            "labels": {"kubernetes.io/service-name": "web"}},
+        "ports": [{"name": "", "port": 8080, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [format!("10.244.0.{last}")], "nodeName": "n1", "conditions": {"ready": true}}]}))
+}
+
+impl Transport for Cluster {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Answer, Status>> {
+        let service = || {
+            Object::from_tree(&json!({"apiVersion": "v1", "kind": "Service", "metadata":
+                {"name": "web", "namespace": "d", "uid": "w", "resourceVersion": "3"},
+                "spec": {"clusterIP": "10.96.0.9", "ports": [{"port": 80}]}}))
+        };
+        Box::pin(async move {
+            let items = if request.resource == "services" { vec![service()] } else { vec![slice(4, 2)] };
+            let content = Content::List(List { revision: 5, items, ..List::default() });
+            Ok(Answer { code: 200, warnings: Vec::new(), content })
+        })
+    }
+
+    fn watch(&self, request: Request) -> BoxFuture<'_, Result<Events, Status>> {
+        Box::pin(async move {
+            if request.resource == "services" {
+                return Ok(futures::stream::pending().boxed());
+            }
+            let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+            self.slices.lock().unwrap().push(sender);
+            let stream = futures::stream::unfold(receiver, |mut r| async move { Some((r.recv().await?, r)) });
+            Ok(stream.boxed())
+        })
+    }
+}
+
+/// Until the rules lead to this pod; how long it took.
+fn until(ground: &Ground, last: u8) -> Duration {
+    let start = Instant::now();
+    while ground.on("node", || ask(SERVICE, 80).ok().map(|answer| answer.0)) != Some(last) {
+        assert!(start.elapsed() < Duration::from_secs(3), "the rules do not lead to {last}");
+    }
+    start.elapsed()
+}
+
+#[test]
+fn the_running_proxy_follows_the_cluster_and_leaves_its_rules() {
+    let ground = Ground::new("run");
+    let cluster = Arc::new(Cluster { slices: Mutex::default() });
+    // Threads of the runtime are born in the namespace.
+    let runtime = ground
+        .on("node", || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
+    let config = Config { table: TABLE.into(), node: "n1".into(), pods: place().pods, services: place().services };
+    let stop = CancellationToken::new();
+    let running = runtime.spawn(run(config, Client::new(cluster.clone()), stop.clone()));
+    until(&ground, 2);
+    while cluster.slices.lock().unwrap().is_empty() {
+        std::thread::yield_now();
+    }
+    let event = WatchEvent { change: machinery::request::Change::Modified, object: slice(6, 3) };
+    cluster.slices.lock().unwrap()[0].send(Ok(event)).unwrap();
+    eprintln!("a change is followed within {:?}", until(&ground, 3));
+    // Somebody flushes all rules of the machine.
+    ground.on("node", || nft::remove_table(Family::Ipv4, TABLE).unwrap());
+    eprintln!("a lost table is back within {:?}", until(&ground, 3));
+    stop.cancel();
+    runtime.block_on(running).unwrap().unwrap();
+    until(&ground, 3);
+    ground.on("node", || {
+        cleanup(TABLE).unwrap();
+        cleanup(TABLE).unwrap();
+        assert!(nft::tables(Family::Ipv4).unwrap().is_empty());
+    });
 }
