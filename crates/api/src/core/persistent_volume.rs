@@ -177,6 +177,30 @@ fn validate_spec(spec: &Field, problems: &mut Problems) {
     }
 }
 
+/// A volume that stands in a VolumeAttachment: a driver's, with nothing of a claim or a class.
+pub fn validate_inline(spec: &Field, problems: &mut Problems) {
+    const DETAIL: &str = "may not be specified in the context of inline volumes";
+    for field in ["claimRef", "capacity", "nodeAffinity", "storageClassName"] {
+        if !spec.get(field).is_empty() {
+            spec.get(field).forbidden(problems, DETAIL);
+        }
+    }
+    if !spec.get("csi").is_set() {
+        spec.get("csi").required(problems, "has to be specified in the context of inline volumes");
+    }
+    if spec.get("accessModes").is_empty() {
+        spec.get("accessModes").required(problems, "");
+    }
+    let only = [("persistentVolumeReclaimPolicy", "Retain", "may only be Retain in the context of inline volumes")];
+    let mode = "may not specify volumeMode other than Filesystem in the context of inline volumes";
+    for (field, allowed, detail) in only.into_iter().chain([("volumeMode", "Filesystem", mode)]) {
+        if !spec.get(field).is_empty() && spec.get(field).str() != allowed {
+            spec.get(field).forbidden(problems, detail);
+        }
+    }
+    source(spec, problems);
+}
+
 fn capacity(capacity: &Field, problems: &mut Problems) {
     rule::required(capacity, problems);
     if !capacity.key("storage").is_set() || capacity.len() > 1 {
