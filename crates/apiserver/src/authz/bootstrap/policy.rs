@@ -97,7 +97,14 @@ fn detail_line(policy: &mut Policy, detail: &str) -> Option<()> {
             }
             subjects.as_array_mut()?.push(subject(word, rest)?);
         }
-        _ => policy.roles.last_mut()?["rules"].as_array_mut()?.push(rule(detail)?),
+        _ => {
+            let role = policy.roles.last_mut()?;
+            let mut rule = rule(detail)?;
+            if role["metadata"]["name"].as_str()?.starts_with(PREFIX) {
+                allow_patch(&mut rule);
+            }
+            role["rules"].as_array_mut()?.push(rule);
+        }
     }
     Some(())
 }
@@ -130,6 +137,14 @@ fn rule(line: &str) -> Option<Value> {
         rule["resourceNames"] = words(names).into();
     }
     Some(rule)
+}
+
+/// Our controllers plan patches, where upstream's update whole objects (docs/decisions/controllers-patch.md).
+fn allow_patch(rule: &mut Value) {
+    let Some(verbs) = rule["verbs"].as_array_mut() else { return };
+    if verbs.iter().any(|verb| verb == "update") && !verbs.iter().any(|verb| verb == "patch") {
+        verbs.push("patch".into());
+    }
 }
 
 fn words(text: &str) -> Vec<&str> {
