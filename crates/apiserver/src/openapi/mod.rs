@@ -28,8 +28,13 @@ use crate::paths::hex;
 use crate::wire::accept::{JSON, clauses};
 use crate::wire::{Body, answer};
 
-const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-const PROTOBUF_OLD: &str = "application/com.github.googleapis.gnostic.OpenAPIv2@68f4ded+protobuf";
+/// What is answered: clients cannot parse the media type that older ones ask by.
+const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+const PROTOBUF_ASKED: &[&str] = &[
+    "com.github.proto-openapi.spec.v2.v1.0+protobuf",
+    "com.github.proto-openapi.spec.v2@v1.0+protobuf",
+    "com.github.googleapis.gnostic.OpenAPIv2@68f4ded+protobuf",
+];
 /// kubectl keeps v3 documents by their hash: they never change under one address.
 const IMMUTABLE: &str = "public, immutable";
 
@@ -71,10 +76,7 @@ impl OpenApi {
 
     fn v2(&self, call: &Call) -> Response<Body> {
         let wants = clauses(&call.headers).iter().find_map(|clause| match (clause.kind, clause.subtype) {
-            ("application", subtype) if PROTOBUF.ends_with(subtype) && subtype.contains("protobuf") => Some(PROTOBUF),
-            ("application", subtype) if PROTOBUF_OLD.ends_with(subtype) && subtype.contains("protobuf") => {
-                Some(PROTOBUF_OLD)
-            }
+            ("application", subtype) if PROTOBUF_ASKED.contains(&subtype) => Some(PROTOBUF),
             ("application", "json") | ("*", "*") | ("application", "*") => Some(JSON),
             _ => None,
         });

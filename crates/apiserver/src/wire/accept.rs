@@ -1,12 +1,14 @@
 //! Media types: what the client sends and what it wants back.
 //!
 //! Source: <https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources>.
-//! Protobuf is not served (`docs/gaps.md`).
+//! Protobuf is read but not written (`docs/gaps.md`).
 
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use machinery::request::PatchKind;
 use machinery::status::Status;
+
+use super::protobuf;
 
 pub const JSON: &str = "application/json";
 pub const YAML: &str = "application/yaml";
@@ -15,6 +17,14 @@ pub const YAML: &str = "application/yaml";
 pub enum Encoding {
     Json,
     Yaml,
+}
+
+/// How a body is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    Json,
+    Yaml,
+    Protobuf,
 }
 
 /// What shape the answer's objects take.
@@ -111,12 +121,12 @@ fn not_acceptable() -> Status {
 ///
 /// # Errors
 /// 415 in upstream's words.
-pub fn sent(headers: &HeaderMap) -> Result<Encoding, Status> {
+pub fn sent(headers: &HeaderMap) -> Result<Sent, Status> {
     match content_type(headers).as_str() {
-        "" | JSON => Ok(Encoding::Json),
-        YAML | "application/x-yaml" | "text/yaml" => Ok(Encoding::Yaml),
-        // kubectl and curl send this when nobody says otherwise; upstream refuses it, and so do we.
-        _ => Err(unknown_format(&[JSON, YAML])),
+        "" | JSON => Ok(Sent::Json),
+        YAML | "application/x-yaml" | "text/yaml" => Ok(Sent::Yaml),
+        protobuf::MEDIA_TYPE => Ok(Sent::Protobuf),
+        _ => Err(unknown_format(&[JSON, YAML, protobuf::MEDIA_TYPE])),
     }
 }
 

@@ -39,10 +39,11 @@ pub fn tree(code: u16, tree: &Value, style: Style) -> Response<Body> {
     let (body, media) = match style.wanted.encoding {
         Encoding::Yaml => (yaml::emit(tree).into_bytes(), YAML),
         Encoding::Json => {
-            let text = if style.pretty { serde_json::to_vec_pretty(tree) } else { serde_json::to_vec(tree) };
-            let mut text = text.unwrap_or_default();
-            text.push(b'\n');
-            (text, JSON)
+            let mut text = if style.pretty { serde_json::to_vec_pretty(tree) } else { serde_json::to_vec(tree) };
+            if let (Ok(text), false) = (&mut text, style.pretty) {
+                text.push(b'\n');
+            }
+            (text.unwrap_or_default(), JSON)
         }
     };
     packed(code, body, media, style.gzip)

@@ -9,8 +9,9 @@ use machinery::request::{Body, PatchKind, Request, Verb};
 use machinery::status::Status;
 use machinery::{schema, yaml};
 
-use super::accept::{self, Encoding};
+use super::accept::{self, Sent};
 use super::path::ResourcePath;
+use super::protobuf;
 use super::query::{self, Query};
 
 /// The largest body that is read, as upstream's `--max-request-bytes`.
@@ -79,8 +80,9 @@ pub fn put_body(request: &mut Request, bytes: Bytes, headers: &HeaderMap) -> Res
         Verb::Delete | Verb::DeleteCollection if bytes.is_empty() => {}
         Verb::Delete | Verb::DeleteCollection => {
             let tree = match accept::sent(headers)? {
-                Encoding::Yaml => from_yaml(&bytes)?,
-                Encoding::Json => from_json(&bytes)?,
+                Sent::Yaml => from_yaml(&bytes)?,
+                Sent::Json => from_json(&bytes)?,
+                Sent::Protobuf => protobuf::decode(&bytes)?,
             };
             query::delete_body(&tree, &mut request.options)?;
         }
@@ -88,8 +90,9 @@ pub fn put_body(request: &mut Request, bytes: Bytes, headers: &HeaderMap) -> Res
         Verb::Patch(_) => request.body = Body::Json(bytes),
         Verb::Create | Verb::Update => {
             request.body = match accept::sent(headers)? {
-                Encoding::Yaml => Body::Tree(from_yaml(&bytes)?),
-                Encoding::Json => Body::Json(bytes),
+                Sent::Yaml => Body::Tree(from_yaml(&bytes)?),
+                Sent::Json => Body::Json(bytes),
+                Sent::Protobuf => Body::Tree(protobuf::decode(&bytes)?),
             };
         }
     }

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     fn list(n: usize) -> List {
-        let item = |i| {
+        let item = |i: usize| {
             Object::from_tree(&json!({"kind": "ConfigMap", "apiVersion": "v1", "data": {"k": "v".repeat(900)},
                 "metadata": {"name": format!("c{i}"), "resourceVersion": (100 + i).to_string()}}))
         };

@@ -11,6 +11,7 @@ mod body;
 pub mod intake;
 mod list;
 pub mod path;
+mod protobuf;
 pub mod query;
 mod watch;
 
