@@ -69,7 +69,9 @@ fn is_namespace(kind: &Kind) -> bool {
     kind.group.is_empty() && kind.plural == "namespaces"
 }
 
-fn check_preconditions(kind: &Kind, object: &Value, options: &Options) -> Result<(), Status> {
+/// # Errors
+/// 409 when the uid or the revision that a delete names is not the object's.
+pub fn check_preconditions(kind: &Kind, object: &Value, options: &Options) -> Result<(), Status> {
     let conflict = |why: String| Status::conflict(kind.group, kind.kind, meta::name(object), &why);
     let (uid, revision) = (meta::uid(object), meta::resource_version(object));
     match (&options.precondition_uid, &options.precondition_revision) {

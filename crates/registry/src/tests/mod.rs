@@ -6,6 +6,7 @@ mod deletes;
 mod events;
 mod forms;
 mod lists;
+mod nodes;
 mod pods;
 mod returns;
 mod services;

@@ -130,3 +130,40 @@ async fn a_node_reports_only_its_own_pods() {
     f.registry.call(&own, report).await.unwrap();
     assert_eq!(f.tree(pods(Verb::Get).name("p")).await["status"]["phase"], "Running");
 }
+
+#[tokio::test]
+async fn a_budget_puts_an_eviction_off() {
+    let f = fixture().await;
+    account(&f).await;
+    let mut labelled = pod("p");
+    labelled["metadata"]["labels"] = json!({"app": "x"});
+    f.tree(pods(Verb::Create).body(labelled)).await;
+    f.call(binding("n1")).await.unwrap();
+    let running = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+    f.tree(pods(Verb::Patch(PatchKind::Strategic)).name("p").subresource("status").body(running)).await;
+    let budgets = |verb: Verb| Request::new(verb, "policy", "v1", "poddisruptionbudgets").namespace("default");
+    let spec = json!({"minAvailable": 1, "selector": {"matchLabels": {"app": "x"}}});
+    f.tree(budgets(Verb::Create).body(json!({"metadata": {"name": "b"}, "spec": spec}))).await;
+    let status = |allowed: i64| {
+        let status = json!({"status": {
+            "observedGeneration": 1, "disruptionsAllowed": allowed, "currentHealthy": 1, "desiredHealthy": 1,
+            "expectedPods": 1,
+        }});
+        budgets(Verb::Patch(PatchKind::Merge)).name("b").subresource("status").body(status)
+    };
+    let eviction = json!({"kind": "Eviction", "apiVersion": "policy/v1", "metadata": {"name": "p"}});
+    let evict = pods(Verb::Create).name("p").subresource("eviction").body(eviction);
+    f.tree(status(0)).await;
+    let refused = f.refused(evict.clone()).await;
+    let expected = "Cannot evict pod as it would violate the pod's disruption budget.";
+    assert_eq!((refused.code, refused.message.as_str()), (429, expected));
+    f.tree(status(1)).await;
+    f.call(evict).await.unwrap();
+    let budget = f.tree(budgets(Verb::Get).name("b")).await;
+    assert_eq!(budget["status"]["disruptionsAllowed"], 0);
+    assert!(budget["status"]["disruptedPods"]["p"].is_string());
+    let marked = f.tree(pods(Verb::Get).name("p")).await;
+    assert!(marked["metadata"]["deletionTimestamp"].is_string());
+    let why = marked["status"]["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "DisruptionTarget");
+    assert_eq!(why.unwrap()["reason"], "EvictionByEvictionAPI");
+}

@@ -1,11 +1,12 @@
 //! Evictions: a delete that a PodDisruptionBudget may put off.
 
+use api::Kind;
 use machinery::identity::User;
-use machinery::request::{Answer, Content, Propagation, Request, Verb};
+use machinery::request::{Answer, Content, Options, Propagation, Request, Verb};
 use machinery::selector::LabelSelector;
 use machinery::status::{Cause, Status};
 use machinery::{meta, tree};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 use super::get::answer;
@@ -13,7 +14,7 @@ use super::update::{Change, Made, Part};
 use crate::Registry;
 use crate::admission::{Asked, Operation};
 use crate::generic::decode::{Expected, exactly};
-use crate::generic::deletion::success;
+use crate::generic::deletion::{check_preconditions, success};
 
 const EXPECTED: Expected<'_> =
     Expected { definition: "io.k8s.api.policy.v1.Eviction", api_version: "policy/v1", kind: "Eviction" };
@@ -38,12 +39,25 @@ impl Registry {
             dry_run: request.options.dry_run,
         };
         self.admit(&asked, &mut eviction).await?;
+        let delete = deletion(request, &eviction);
         let pod = self.current(pods, &request.namespace, &request.name)?.object.tree();
         if !needs_no_budget(&pod) {
-            self.take_budget(user, request, &pod).await?;
+            self.take_budget(user, &delete, &pod).await?;
         }
-        self.delete(user, pods, &deletion(request, &eviction)).await?;
+        self.mark_disrupted(user, pods, &delete).await?;
+        self.delete(user, pods, &delete).await?;
         Ok(answer(201, Content::Tree(Arc::new(success(201)))))
+    }
+
+    /// Says in the pod's conditions why it ends, before it does.
+    async fn mark_disrupted(&self, user: &User, pods: &'static Kind, delete: &Request) -> Result<(), Status> {
+        if delete.options.dry_run {
+            return Ok(());
+        }
+        let now = self.world.now_text();
+        let make = |pod: &Value| disrupted(pods, pod, &delete.options, &now);
+        let (request, name, part) = (delete, &delete.name, Part::Direct);
+        self.change(Change { user, kind: pods, request, name, part, tracks: false, make: &make }).await.map(|_| ())
     }
 
     /// Takes one disruption from the pod's budget, if it has one.
@@ -72,6 +86,24 @@ impl Registry {
             Change { user, kind: budgets, request, name: &name, part: Part::Direct, tracks: false, make: &make };
         self.change(change).await.map(|_| ())
     }
+}
+
+/// The pod with the condition DisruptionTarget, if it is the one that the eviction means.
+fn disrupted(pods: &Kind, pod: &Value, options: &Options, now: &str) -> Made {
+    check_preconditions(pods, pod, options)?;
+    let mut conditions = tree::items(pod, "status.conditions").to_vec();
+    let condition = json!({
+        "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+        "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": now,
+    });
+    match conditions.iter_mut().find(|c| c["type"] == "DisruptionTarget") {
+        Some(old) if old["status"] == "True" => return Ok((pod.clone(), Vec::new())),
+        Some(old) => *old = condition,
+        None => conditions.push(condition),
+    }
+    let mut new = pod.clone();
+    tree::set(&mut new, "status.conditions", conditions);
+    Ok((new, Vec::new()))
 }
 
 /// A pod that does not run any more, or not yet, disrupts nothing.
