@@ -5,16 +5,15 @@
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::{Error, Result, at, mounts};
 
-const FOLDER_MODE: u32 = 0o750;
-
-/// Opens `path` below `root`; missing folders on the way are made when `create` is given.
+/// Opens `path` below `root`; missing folders on the way are made, like `root`, when `create` is given.
 ///
 /// # Errors
 /// The path is absolute, climbs, leaves `root` by a link, or does not exist.
@@ -56,10 +55,17 @@ fn resolve(base: &OwnedFd, path: &Path, flags: OFlags) -> rustix::io::Result<Own
 fn make(base: &OwnedFd, root: &Path, path: &Path) -> Result<()> {
     let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY;
     let mut done = PathBuf::new();
+    let like = at("look at", root, fs::metadata(root))?.permissions();
+    let mode = Mode::from_raw_mode(like.mode() & 0o7777);
     for part in path.components() {
         let parent = resolve(base, &done, flags).or_else(|e| refused(root, &done.to_string_lossy(), e))?;
-        match rustix::fs::mkdirat(parent.as_fd(), part.as_os_str(), Mode::from_raw_mode(FOLDER_MODE)) {
-            Ok(()) | Err(Errno::EXIST) => {}
+        match rustix::fs::mkdirat(parent.as_fd(), part.as_os_str(), mode) {
+            // Once more, as the process's mask took bits away.
+            Ok(()) => {
+                let made = rustix::fs::chmodat(parent.as_fd(), part.as_os_str(), mode, AtFlags::empty());
+                at("set the mode of", &root.join(path), made)?;
+            }
+            Err(Errno::EXIST) => {}
             Err(e) => return at("create", &root.join(path), Err(e)),
         }
         done.push(part);

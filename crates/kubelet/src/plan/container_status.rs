@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::backoff::{Restart, go_seconds};
 use super::seen::{Container, Image, Seen, State};
+use super::step::Flight;
 use super::{actions, run, spec};
 
 /// How long an end or a failed pull is shown as such before it shows as a back-off, for those who watch.
@@ -49,7 +50,10 @@ fn status(
     sort: Sort,
     wake: &mut Option<Timestamp>,
 ) -> ContainerStatus {
-    let mut instances = cx.seen.containers.iter().filter(|c| c.name == container.name);
+    // An instance between create and start is not told of: it will run in a moment, or its failure will be told.
+    let starting = cx.seen.flies(&Flight::Start(container.name.clone()));
+    let half = |c: &Container| starting && c.state == State::Created;
+    let mut instances = cx.seen.containers.iter().filter(|c| c.name == container.name && !half(c));
     let newest = instances.next();
     let mut out = match newest {
         None => never_seen(cx, container, old),
@@ -84,11 +88,15 @@ fn blank(container: &Spec) -> ContainerStatus {
     }
 }
 
+/// Why a container waits that has not begun yet.
+fn creating(cx: &Context) -> &'static str {
+    if spec::init_containers(cx.pod).is_empty() { "ContainerCreating" } else { "PodInitializing" }
+}
+
 /// A container that the runtime does not know (any more).
 fn never_seen(cx: &Context, container: &Spec, old: Option<&ContainerStatus>) -> ContainerStatus {
-    let default = if spec::init_containers(cx.pod).is_empty() { "ContainerCreating" } else { "PodInitializing" };
     let mut out = blank(container);
-    out.state = Some(waiting(default, None));
+    out.state = Some(waiting(creating(cx), None));
     let Some(old) = old else { return out };
     let was = old.state.clone().unwrap_or_default();
     if was.terminated.is_some() {
@@ -175,7 +183,7 @@ fn state(cx: &Context, c: &Container) -> ContainerState {
             };
             ContainerState { terminated: Some(terminated), ..ContainerState::default() }
         }
-        State::Created => waiting("ContainerCreating", None),
+        State::Created => waiting(creating(cx), None),
         State::Unknown => waiting("", None),
     }
 }
