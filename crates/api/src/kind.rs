@@ -193,7 +193,7 @@ pub struct Kind {
     pub orphan_by_default: bool,
 }
 
-pub const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 impl Kind {
     /// The plainest kind: stored, namespaced, all verbs, no hooks. Files write `Kind { …, ..Kind::BASE }`.

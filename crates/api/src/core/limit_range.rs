@@ -22,6 +22,7 @@ pub static KIND: Kind = Kind {
     singular: "limitrange",
     short_names: &["limits"],
     definition: "io.k8s.api.core.v1.LimitRange",
+    create_on_update: true,
     set_defaults,
     validate,
     columns: column::PLAIN,

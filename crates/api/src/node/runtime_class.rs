@@ -20,6 +20,7 @@ pub static KIND: Kind = Kind {
     singular: "runtimeclass",
     scope: Scope::Cluster,
     definition: "io.k8s.api.node.v1.RuntimeClass",
+    create_on_update: true,
     unconditional_update: false,
     set_defaults: |object| {
         if let Some(Value::Object(overhead)) = object.get_mut("overhead") {

@@ -19,6 +19,7 @@ pub static KIND: Kind = Kind {
     scope: Scope::Cluster,
     name_rule: NameRule::PathSegment,
     definition: "io.k8s.api.rbac.v1.ClusterRole",
+    create_on_update: true,
     validate,
     columns: column::PLAIN,
     cells: column::plain,

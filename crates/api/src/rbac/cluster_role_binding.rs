@@ -13,6 +13,7 @@ pub static KIND: Kind = Kind {
     scope: Scope::Cluster,
     name_rule: NameRule::PathSegment,
     definition: "io.k8s.api.rbac.v1.ClusterRoleBinding",
+    create_on_update: true,
     set_defaults: subjects::set_defaults,
     validate: |object, problems| subjects::validate(object, &["ClusterRole"], false, problems),
     validate_update: subjects::validate_update,

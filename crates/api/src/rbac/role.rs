@@ -14,6 +14,7 @@ pub static KIND: Kind = Kind {
     singular: "role",
     name_rule: NameRule::PathSegment,
     definition: "io.k8s.api.rbac.v1.Role",
+    create_on_update: true,
     validate: |object, problems| rules::validate(&Field::root(object).get("rules"), true, problems),
     columns: column::PLAIN,
     cells: column::plain,

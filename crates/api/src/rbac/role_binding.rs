@@ -12,6 +12,7 @@ pub static KIND: Kind = Kind {
     singular: "rolebinding",
     name_rule: NameRule::PathSegment,
     definition: "io.k8s.api.rbac.v1.RoleBinding",
+    create_on_update: true,
     set_defaults: subjects::set_defaults,
     validate: |object, problems| subjects::validate(object, &["Role", "ClusterRole"], true, problems),
     validate_update: subjects::validate_update,

@@ -23,7 +23,6 @@ pub static KIND: Kind = Kind {
     singular: "csidriver",
     scope: Scope::Cluster,
     definition: "io.k8s.api.storage.v1.CSIDriver",
-    generation: true,
     unconditional_update: false,
     set_defaults: |object| {
         let spec = tree::map_mut(object, "spec");

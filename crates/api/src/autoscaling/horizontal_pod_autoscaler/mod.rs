@@ -31,7 +31,6 @@ pub static KIND: Kind = Kind {
     categories: &["all"],
     definition: "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler",
     subresources: &[Subresource::status("HorizontalPodAutoscaler")],
-    generation: true,
     set_defaults,
     prepare_create: status::clear,
     prepare_update: status::keep,

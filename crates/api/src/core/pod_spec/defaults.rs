@@ -6,7 +6,7 @@
 use machinery::tree;
 use serde_json::{Value, json};
 
-use super::volume_defaults;
+use super::{pod_level, volume_defaults};
 use crate::fill::{self, Tree};
 
 const GRACE_SECONDS: i64 = 30;
@@ -21,6 +21,7 @@ pub fn pod(object: &mut Value) {
             requests_from_limits(container);
         }
     }
+    pod_level::fill_in(spec);
     fill::absent(spec, "enableServiceLinks", true);
     if spec.get("hostNetwork").and_then(Value::as_bool).unwrap_or(false) {
         for list in ["containers", "initContainers"] {

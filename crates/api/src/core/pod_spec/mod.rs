@@ -21,6 +21,7 @@ mod defaults;
 mod env;
 mod mounts;
 pub mod network;
+mod pod_level;
 pub mod probes;
 pub mod resources;
 pub mod scheduling;

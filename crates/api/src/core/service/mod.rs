@@ -28,7 +28,7 @@ pub static KIND: Kind = Kind {
     categories: &["all"],
     name_rule: NameRule::Label1035,
     definition: "io.k8s.api.core.v1.Service",
-    verbs: crate::kind::ALL_VERBS,
+    create_on_update: true,
     subresources: &[
         Subresource::named("proxy", "ServiceProxyOptions", &["create", "delete", "get", "patch", "update"]),
         Subresource::status("Service"),
