@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::store::{Store, decompress, hex};
+use crate::store::{Names, Store, decompress, hex};
 use crate::{Error, Image, Reference, Result};
 
 /// Manifests, indexes and configurations are small.
@@ -139,7 +139,7 @@ impl Files {
         let reference = name.map(Reference::parse).transpose()?;
         let tags = reference.iter().filter(|name| name.tag.is_some()).map(|name| name.to_string()).collect();
         let digests = reference.iter().map(|name| name.with_digest(digest)).collect();
-        store.admit(&config, tags, digests, |layer| {
+        store.admit(&config, Names { tags, digests, loaded: true }, |layer| {
             let digest = manifest["layers"][layer]["digest"].as_str().unwrap_or_default();
             self.path(&blob_name(digest)?)
         })
@@ -150,7 +150,7 @@ impl Files {
             let config = self.bytes(entry["Config"].as_str().unwrap_or_default())?;
             let names = entry["RepoTags"].as_array().into_iter().flatten().filter_map(Value::as_str);
             let tags = names.map(|name| Reference::parse(name).map(|name| name.to_string())).collect::<Result<Vec<_>>>()?;
-            let image = store.admit(&config, tags, Vec::new(), |layer| {
+            let image = store.admit(&config, Names { tags, digests: Vec::new(), loaded: true }, |layer| {
                 self.path(entry["Layers"][layer].as_str().unwrap_or_default())
             })?;
             images.retain(|known| known.id != image.id);

@@ -44,6 +44,9 @@ pub struct Image {
     pub layers: Vec<String>,
     pub size_bytes: u64,
     pub config: RunConfig,
+    /// Tags that came from an archive: they answer pulls without asking a registry.
+    #[serde(default)]
+    pub loaded: Vec<String>,
     /// Never collected as garbage.
     #[serde(default)]
     pub pinned: bool,

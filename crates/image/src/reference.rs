@@ -78,7 +78,7 @@ fn split_domain(name: &str) -> (&str, &str) {
 }
 
 fn is_domain(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']'))
+    text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && !text.contains("..") && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']'))
 }
 
 /// Lower-case words joined by `.`, `_`, `__` or dashes.

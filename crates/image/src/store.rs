@@ -4,6 +4,7 @@
 //! images/<hex of the id>.json   written to a temporary name, synced, renamed
 //! layers/<chain id>/            unpacked under a temporary name, synced, renamed; never changed afterwards
 //! ingest/                       what is under way; emptied when the store is opened
+//! downloads/<hex>               layers that come from a registry; continued after a start
 //! ```
 //! Not here: where images come from.
 
@@ -34,6 +35,15 @@ pub(crate) struct Pending {
     pub diff_id: String,
 }
 
+/// The names under which an image is taken in.
+#[derive(Default)]
+pub(crate) struct Names {
+    pub tags: Vec<String>,
+    pub digests: Vec<String>,
+    /// They come from an archive.
+    pub loaded: bool,
+}
+
 impl Store {
     /// Opens or makes a store. What an earlier process left half-made is removed.
     pub fn open(root: impl Into<PathBuf>) -> Result<Store> {
@@ -43,7 +53,7 @@ impl Store {
             Err(problem) if problem.kind() != io::ErrorKind::NotFound => return Err(at(problem)),
             _ => {}
         }
-        for folder in ["images", "layers/.empty", "ingest"] {
+        for folder in ["images", "layers/.empty", "ingest", "downloads"] {
             fs::create_dir_all(root.join(folder)).map_err(at)?;
         }
         let mut images = BTreeMap::new();
@@ -139,17 +149,21 @@ impl Store {
         self.root.join("ingest").join(number.to_string())
     }
 
+    /// Where a layer is while it comes from a registry. A start of the process leaves it, so that the rest can follow.
+    pub(crate) fn download_path(&self, digest: &str) -> PathBuf {
+        self.root.join("downloads").join(digest.trim_start_matches("sha256:"))
+    }
+
     fn record_file(&self, id: &str) -> PathBuf {
         self.root.join("images").join(format!("{}.json", id.trim_start_matches("sha256:")))
     }
 
-    /// Takes an image in: unpacks what is missing and remembers it under `tags` and `digests`, which other images lose.
+    /// Takes an image in: unpacks what is missing and remembers it under its names, which other images lose.
     /// `pending` gives, for each layer, where its (compressed) tar is; layers that are there already are not asked for.
     pub(crate) fn admit(
         &self,
         config: &[u8],
-        tags: Vec<String>,
-        digests: Vec<String>,
+        Names { tags, digests, loaded }: Names,
         pending: impl Fn(usize) -> Result<PathBuf>,
     ) -> Result<Image> {
         let Parsed { config: run, diff_ids } = record::parse(config)?;
@@ -165,12 +179,14 @@ impl Store {
         }
         let known = self.images().get(&id).cloned();
         let pinned = known.as_ref().is_some_and(|image| image.pinned);
-        let mut image = Image { id, tags, digests, layers, size_bytes, config: run, pinned };
+        let loaded = if loaded { tags.clone() } else { Vec::new() };
+        let mut image = Image { id, tags, digests, layers, size_bytes, config: run, loaded, pinned };
         if let Some(known) = known {
+            image.loaded.extend(known.loaded);
             image.tags.extend(known.tags);
             image.digests.extend(known.digests);
         }
-        for names in [&mut image.tags, &mut image.digests] {
+        for names in [&mut image.tags, &mut image.digests, &mut image.loaded] {
             names.sort();
             names.dedup();
         }
@@ -195,6 +211,7 @@ impl Store {
             .collect();
         for mut other in others {
             other.tags.retain(|tag| !image.tags.contains(tag));
+            other.loaded.retain(|tag| !image.tags.contains(tag));
             self.save(other)?;
         }
         Ok(())
