@@ -88,12 +88,12 @@ fn merge_field(into: &mut Object, key: String, change: Value, node: Node<'_>, mo
                 Some(Value::Array(new))
             }
         }
-        (Some(old), change) if same_sort(&old, &change) => without_directives(change),
+        (Some(old), change) if same_sort(&old, &change) => added(change, mode),
         (_, mut change) => {
             if mode == Mode::Apply {
                 discard_nulls(&mut change);
             }
-            without_directives(change)
+            added(change, mode)
         }
     };
     if let Some(merged) = merged {
@@ -118,16 +118,23 @@ fn discard_nulls(value: &mut Value) {
     }
 }
 
-/// What a patch adds must not carry maps with `$patch`: there is nothing to delete or replace.
-fn without_directives(value: Value) -> Option<Value> {
+/// What a patch adds must not carry maps with `$patch`, since there is nothing to delete or replace; and once it
+/// is applied, none of the other directives, which speak of what was there.
+fn added(value: Value, mode: Mode) -> Option<Value> {
     match value {
         Value::Object(map) if map.contains_key(DIRECTIVE) => None,
         Value::Object(map) => {
-            Some(Value::Object(map.into_iter().filter_map(|(k, v)| Some((k, without_directives(v)?))).collect()))
+            let speaks = |key: &str| mode == Mode::Combine || !is_directive(key);
+            let kept = map.into_iter().filter(|(key, _)| speaks(key));
+            Some(Value::Object(kept.filter_map(|(key, value)| Some((key, added(value, mode)?))).collect()))
         }
-        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(without_directives).collect())),
+        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(|item| added(item, mode)).collect())),
         scalar => Some(scalar),
     }
+}
+
+fn is_directive(key: &str) -> bool {
+    key == RETAIN_KEYS || key.starts_with(DELETE_FROM) || key.starts_with(ELEMENT_ORDER)
 }
 
 /// `$retainKeys`: fields of the live map that are not named go.
@@ -143,8 +150,7 @@ fn retain_keys(into: &mut Object, patch: &mut Object, mode: Mode) -> Result<(), 
     }
     let Value::Array(wanted) = wanted else { return Err(BAD_RETAIN_KEYS) };
     let named = |key: &str| wanted.iter().any(|w| w == key);
-    let directive = |key: &str| key.starts_with(DELETE_FROM) || key.starts_with(ELEMENT_ORDER);
-    if patch.iter().any(|(key, change)| !change.is_null() && !directive(key) && !named(key)) {
+    if patch.iter().any(|(key, change)| !change.is_null() && !is_directive(key) && !named(key)) {
         return Err(BAD_RETAIN_KEYS);
     }
     into.retain(|key, _| named(key));
@@ -192,7 +198,7 @@ fn set_element_order(
     agrees_with_order(change.as_deref().unwrap_or(&[]), order, key)?;
     let merged = match (live.clone(), change) {
         (Some(live), None) => live,
-        (None, Some(change)) => match without_directives(Value::Array(change)) {
+        (None, Some(change)) => match added(Value::Array(change), mode) {
             Some(Value::Array(items)) => items,
             _ => return Ok(()),
         },
@@ -253,7 +259,7 @@ fn merge_lists(live: Vec<Value>, patch: Vec<Value>, place: Node<'_>, mode: Mode)
                 let old = std::mem::take(&mut merged[at]);
                 merged[at] = Value::Object(merge_maps(as_map(old)?, as_map(change.clone())?, element, mode)?);
             }
-            None => merged.push(change.clone()),
+            None => merged.extend(added(change.clone(), mode)),
         }
     }
     normalize(merged, &changes, &base, key)

@@ -59,8 +59,16 @@ struct Reader<'a> {
     problems: Vec<String>,
 }
 
+/// The parser's words, brought to those of Go's library where people know them.
 fn failed(error: &ScanError) -> YamlError {
-    YamlError(format!("yaml: line {}: {}", error.marker().line(), error.info()))
+    let info = error.info();
+    let problem = info.strip_prefix("while ").and_then(|i| i.split_once(", ")).map_or(info, |(_, problem)| problem);
+    let problem = match problem {
+        "simple key expected" => "could not find expected ':'",
+        p if p.starts_with("unexpected character") => "found character that cannot start any token",
+        p => p,
+    };
+    YamlError(format!("yaml: line {}: {problem}", error.marker().line()))
 }
 
 impl<'a> Reader<'a> {

@@ -18,7 +18,7 @@ pub fn resolve(text: &str) -> Result<Option<Value>, String> {
 
 /// Whether a string, written plainly, would be read as something else.
 pub fn needs_quotes(text: &str) -> bool {
-    text == "<<" || !matches!(resolve(text), Ok(None)) || is_timestamp(text) || is_base_60(text)
+    !matches!(resolve(text), Ok(None)) || is_timestamp(text) || is_base_60(text)
 }
 
 fn number(text: &str) -> Option<Value> {

@@ -14,9 +14,9 @@ struct Analysis {
     multiline: bool,
 }
 
+/// What Go's library writes as it is: nothing beyond the basic plane, such as emoji.
 fn is_printable(c: char) -> bool {
-    matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' if c != '\u{feff}')
-        || matches!(c, '\u{85}' | '\u{10000}'..)
+    c != '\u{feff}' && matches!(c, '\n' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}')
 }
 
 fn is_break(c: char) -> bool {
@@ -114,9 +114,14 @@ fn single(out: &mut String, text: &str, indent: usize, fold: bool) {
 /// Writes characters, breaking the line at single spaces past the width.
 fn folded(out: &mut String, text: &str, indent: usize, fold: bool, put: impl Fn(&mut String, char)) {
     let mut column = column(out);
-    let mut spaces = false;
+    let (mut spaces, mut breaks) = (false, false);
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
+        if is_break(c) {
+            out.push(c);
+            (column, breaks) = (0, true);
+            continue;
+        }
         if c == ' ' {
             let inside = at > 0 && chars.peek().is_some_and(|(_, next)| *next != ' ');
             if fold && inside && !spaces && column > WIDTH {
@@ -129,10 +134,14 @@ fn folded(out: &mut String, text: &str, indent: usize, fold: bool, put: impl Fn(
             spaces = true;
             continue;
         }
+        if breaks {
+            out.extend(std::iter::repeat_n(' ', indent));
+            column += indent;
+        }
         let before = out.len();
         put(out, c);
         column += out[before..].chars().count();
-        spaces = false;
+        (spaces, breaks) = (false, false);
     }
 }
 
@@ -196,13 +205,13 @@ fn literal(out: &mut String, text: &str, indent: usize) {
     } else if text == "\n" || text.ends_with("\n\n") {
         out.push('+');
     }
-    let body = text.strip_suffix('\n').unwrap_or(text);
-    for line in body.split('\n') {
-        if line.is_empty() {
-            out.push('\n');
-        } else {
-            new_line(out, indent);
-            out.push_str(line);
+    out.push('\n');
+    let mut breaks = true;
+    for c in text.strip_suffix('\n').unwrap_or(text).chars() {
+        if breaks && !is_break(c) {
+            out.extend(std::iter::repeat_n(' ', indent));
         }
+        out.push(c);
+        breaks = is_break(c);
     }
 }
