@@ -253,3 +253,31 @@ fn tcp_serves_many_queries_of_one_connection() {
         }
     });
 }
+
+/// Queries that two clients get answered in a second, each keeping a few on their way.
+#[test]
+fn many_queries_are_answered_in_a_second() {
+    with_server("speed", "", |cluster, _| {
+        cluster.open.send_replace(true);
+        eventually("web.default.svc.cluster.local", "10.96.0.9");
+        let client = || {
+            let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+            socket.connect((HERE, 53)).unwrap();
+            socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+            let packet = query("web.default.svc.cluster.local", kind::A);
+            (0..32).for_each(|_| drop(socket.send(&packet)));
+            let (start, mut count) = (Instant::now(), 0_u64);
+            while start.elapsed() < Duration::from_secs(1) {
+                count += u64::from(socket.recv(&mut [0; 512]).is_ok());
+                socket.send(&packet).unwrap();
+            }
+            count
+        };
+        let total: u64 = std::thread::scope(|scope| {
+            let clients = [scope.spawn(client), scope.spawn(client)];
+            clients.into_iter().map(|client| client.join().unwrap()).sum()
+        });
+        eprintln!("{total} queries/s");
+        assert!(total > 5_000, "{total}");
+    });
+}

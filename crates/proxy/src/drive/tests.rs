@@ -385,3 +385,26 @@ fn the_running_proxy_follows_the_cluster_and_leaves_its_rules() {
         assert!(nft::tables(Family::Ipv4).unwrap().is_empty());
     });
 }
+
+#[test]
+fn nft_can_list_the_table() {
+    let ground = Ground::new("list");
+    let mut facts = web();
+    facts.load_balancer_ips = vec![Ipv4Addr::new(198, 51, 100, 7)];
+    facts.source_ranges = vec!["192.0.2.0/24".parse().unwrap()];
+    facts.external_local = true;
+    let mut index = index(facts, &[2, 3]);
+    index.apply_service(
+        &Key::new("d", "sticky"),
+        Some(Arc::new(ServiceFacts {
+            cluster_ips: vec![Ipv4Addr::new(10, 96, 0, 77)],
+            affinity_s: Some(600),
+            ..web()
+        })),
+    );
+    index.apply_slice(&Key::new("d", "sticky-1"), endpoints("sticky", &[3, 4]));
+    ground.commit(&mut index, true);
+    let output = ground.on("node", || std::process::Command::new("nft").args(["list", "ruleset"]).output().unwrap());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !text.contains("BUG"), "{text}");
+}

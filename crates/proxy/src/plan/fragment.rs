@@ -45,7 +45,7 @@ struct Port<'a> {
     facts: &'a PortFacts,
     service: &'a ServiceFacts,
     place: &'a Place,
-    /// `NS/NAME/PROTO/PORT`
+    /// `NS/NAME/PROTO/PORT`, the last part only if the port has a name.
     path: String,
     choice: Choice,
 }
@@ -59,7 +59,7 @@ pub fn fragment<'a>(
 ) -> Fragment {
     let mut fragment = Fragment::default();
     for facts in &service.ports {
-        let path = format!("{}/{}/{}/{}", name.namespace, name.name, protocol_name(facts.protocol), facts.name);
+        let path = path(name, facts);
         let choice = choose(slices.clone(), facts, &place.node);
         let port = Port { facts, service, place, path, choice };
         fragment.inside(&port, numbers);
@@ -256,6 +256,11 @@ impl Fragment {
         let stale = changed.filter(|at| before(at).is_empty() || !before(at).is_subset(now(at)));
         stale.map(|at| Stale { address: at.0, port: at.1, current: now(at).clone() }).collect()
     }
+}
+
+fn path(name: &Name, facts: &PortFacts) -> String {
+    let path = format!("{}/{}/{}", name.namespace, name.name, protocol_name(facts.protocol));
+    if facts.name.is_empty() { path } else { path + "/" + &facts.name }
 }
 
 fn remember(id: u32, number: u32, seconds: u32) -> Rule {

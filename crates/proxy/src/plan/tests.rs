@@ -69,10 +69,10 @@ fn goto(chain: &str) -> Vec<Verdict> {
 #[test]
 fn a_plain_service_gets_one_chain_and_one_element_per_endpoint() {
     let changes = index(plain(), ready(&[2, 3, 4])).take();
-    assert_eq!(verdict(&changes, table::SERVICE_IPS), goto("cluster-d/web/tcp/"));
+    assert_eq!(verdict(&changes, table::SERVICE_IPS), goto("cluster-d/web/tcp"));
     assert_eq!(changes.added_elements[table::ENDPOINTS].len(), 3);
     assert_eq!(changes.added_elements[table::HAIRPINS].len(), 3);
-    assert!(changes.new_chains.iter().eq(["cluster-d/web/tcp/", "pick-3"]));
+    assert!(changes.new_chains.iter().eq(["cluster-d/web/tcp", "pick-3"]));
     assert!(!changes.added_elements.contains_key(table::UNSERVED_IPS));
 }
 
@@ -113,7 +113,7 @@ fn without_endpoints_connections_are_refused() {
     index.apply_slice(&Key::new("d", "web-1"), ready(&[2]));
     let changes = index.take();
     assert_eq!(changes.removed_elements[table::UNSERVED_IPS].len(), 1);
-    assert_eq!(verdict(&changes, table::SERVICE_IPS), goto("cluster-d/web/tcp/"));
+    assert_eq!(verdict(&changes, table::SERVICE_IPS), goto("cluster-d/web/tcp"));
 }
 
 #[test]
@@ -137,10 +137,10 @@ fn local_policies_drop_what_only_others_could_answer() {
     let spec = json!({"clusterIP": "10.96.0.9", "type": "NodePort", "externalTrafficPolicy": "Local",
         "ports": [{"port": 80, "nodePort": 30080}]});
     let changes = index(service(spec), elsewhere).take();
-    assert_eq!(verdict(&changes, table::NODE_PORTS), goto("external-d/web/tcp/"));
-    let external = &changes.rules["external-d/web/tcp/"];
+    assert_eq!(verdict(&changes, table::NODE_PORTS), goto("external-d/web/tcp"));
+    let external = &changes.rules["external-d/web/tcp"];
     assert_eq!(external.last().unwrap(), &[network::nft::Expression::Verdict(Verdict::Drop)]);
-    assert!(changes.rules.contains_key("cluster-d/web/tcp/") && !changes.rules.contains_key("local-d/web/tcp/"));
+    assert!(changes.rules.contains_key("cluster-d/web/tcp") && !changes.rules.contains_key("local-d/web/tcp"));
 }
 
 #[test]
@@ -152,8 +152,8 @@ fn load_balancer_and_external_addresses_are_served() {
     let facts = ServiceFacts::of(&serde_json::from_value::<Service>(tree).unwrap()).map(Arc::new);
     let changes = index(facts, ready(&[2])).take();
     assert_eq!(changes.added_elements[table::SERVICE_IPS].len(), 3);
-    assert_eq!(verdict(&changes, table::FIREWALL_IPS), goto("firewall-d/web/tcp/"));
-    assert_eq!(changes.rules["firewall-d/web/tcp/"].len(), 2);
+    assert_eq!(verdict(&changes, table::FIREWALL_IPS), goto("firewall-d/web/tcp"));
+    assert_eq!(changes.rules["firewall-d/web/tcp"].len(), 2);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn an_element_claimed_twice_goes_with_its_last_owner() {
     assert!(!changes.removed_elements.contains_key(table::SERVICE_IPS));
     index.delete_service(&Key::new("a", "other"));
     index.take();
-    assert_eq!(verdict(&index.everything(), table::SERVICE_IPS), goto("cluster-d/web/tcp/"));
+    assert_eq!(verdict(&index.everything(), table::SERVICE_IPS), goto("cluster-d/web/tcp"));
 }
 
 #[test]
