@@ -21,11 +21,11 @@ use crate::listen::Connection;
 use crate::metrics::{Labels, Metrics};
 use crate::openapi::OpenApi;
 use crate::streams::Streams;
+use crate::wire::Body;
 use crate::wire::accept::{self, Encoding, Shape, Wanted};
 use crate::wire::answer::{self, Style};
 use crate::wire::path::ResourcePath;
 use crate::wire::query::Query;
-use crate::wire::Body;
 use crate::{paths, resources, uuid};
 
 /// What a request may take when it is not a stream; `?timeout=` shortens it.

@@ -31,11 +31,8 @@ impl Guard for Escalation {
         }
         let front = self.0.upgrade().ok_or_else(|| Status::unavailable("the server is shutting down"))?;
         let same = |field: &str| asked.object[field] == asked.old[field];
-        let unchanged = !asked.old.is_null()
-            && same("rules")
-            && same("aggregationRule")
-            && same("roleRef")
-            && same("subjects");
+        let unchanged =
+            !asked.old.is_null() && same("rules") && same("aggregationRule") && same("roleRef") && same("subjects");
         match asked.kind.plural {
             _ if unchanged => Ok(()),
             "roles" | "clusterroles" => role(&front.authorizer, asked),
@@ -86,7 +83,11 @@ fn covered(asked: &Asked<'_>, owned: &[Rule], wanted: &[Rule]) -> Result<(), Sta
     }
     let mut lines: Vec<_> = missing.iter().map(Rule::compact).collect();
     lines.sort();
-    let why = format!("{} is attempting to grant RBAC permissions not currently held:\n{}", who(asked.user), lines.join("\n"));
+    let why = format!(
+        "{} is attempting to grant RBAC permissions not currently held:\n{}",
+        who(asked.user),
+        lines.join("\n")
+    );
     Err(Status::forbidden(GROUP, asked.kind.plural, name(asked), &why))
 }
 

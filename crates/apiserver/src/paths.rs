@@ -45,7 +45,9 @@ pub async fn answer(
     Ok(match path {
         "" => tree(&json!({"paths": index()})),
         "/version" => tree(&version::info()),
-        "/metrics" => answer::response(200, "text/plain; version=0.0.4; charset=utf-8", Body::from(door.metrics.text())),
+        "/metrics" => {
+            answer::response(200, "text/plain; version=0.0.4; charset=utf-8", Body::from(door.metrics.text()))
+        }
         "/api" | "/apis" => discovered(door, &call, path == "/api"),
         "/.well-known/openid-configuration" => {
             // Upstream names the server's external address; clients in pods use the issuer's.

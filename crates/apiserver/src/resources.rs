@@ -54,7 +54,12 @@ pub async fn answer(
     send(kind, answered, Style { wanted, ..call.style }, include)
 }
 
-fn send(kind: Option<&'static Kind>, answered: Answer, style: Style, include: Include) -> Result<Response<Body>, Status> {
+fn send(
+    kind: Option<&'static Kind>,
+    answered: Answer,
+    style: Style,
+    include: Include,
+) -> Result<Response<Body>, Status> {
     match shape::reshaped(kind, &answered.content, style.wanted.shape, include)? {
         None => Ok(answer::answer(answered, style, kind.is_none())),
         Some(tree) => {

@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::door::Door;
 use crate::front::Front;
+use crate::lease;
 use crate::listen::{self, Handler};
 use crate::metrics::Metrics;
 use crate::openapi::OpenApi;
 use crate::pki::Pki;
 use crate::streams::{Dialer, Streams, TlsDialer};
 use crate::tls::{self, Tls};
-use crate::lease;
 
 /// How often certificates are looked at: renewal begins weeks before their end.
 const CERTIFICATE_CHECK: Duration = Duration::from_secs(24 * 3600);

@@ -61,10 +61,8 @@ pub fn wish(headers: &HeaderMap) -> Result<Option<Wish>, Status> {
 
 /// Service accounts have fixed groups; and everybody is authenticated or explicitly not.
 fn add_groups(user: &mut User, none_given: bool) {
-    if none_given {
-        if let Some((namespace, _)) = user.service_account() {
-            user.groups = vec![SERVICE_ACCOUNTS.to_owned(), format!("{SERVICE_ACCOUNTS}:{namespace}")];
-        }
+    if none_given && let Some((namespace, _)) = user.service_account() {
+        user.groups = vec![SERVICE_ACCOUNTS.to_owned(), format!("{SERVICE_ACCOUNTS}:{namespace}")];
     }
     let said = |user: &User, group: &str| user.in_group(group);
     if user.name == ANONYMOUS {
@@ -78,7 +76,9 @@ fn add_groups(user: &mut User, none_given: bool) {
 
 fn need_user(name: &str) -> Attributes {
     match name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {
-        Some((namespace, account)) => Attributes::resource("impersonate", "", "serviceaccounts", [namespace, account, ""]),
+        Some((namespace, account)) => {
+            Attributes::resource("impersonate", "", "serviceaccounts", [namespace, account, ""])
+        }
         None => need("", "users", "", name),
     }
 }

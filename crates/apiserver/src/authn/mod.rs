@@ -61,12 +61,17 @@ impl Authenticator {
     ///
     /// # Errors
     /// 401.
-    pub async fn identify(&self, peer: &Peer, authorization: Option<&[u8]>, now: Timestamp) -> Result<Identified, Status> {
+    pub async fn identify(
+        &self,
+        peer: &Peer,
+        authorization: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<Identified, Status> {
         let plain = |user| Identified { user, audiences: vec![], warnings: vec![] };
-        if let Peer::Known(known) = peer {
-            if known.holds_at(now) {
-                return Ok(plain(known.user.clone()));
-            }
+        if let Peer::Known(known) = peer
+            && known.holds_at(now)
+        {
+            return Ok(plain(known.user.clone()));
         }
         if let Some(token) = authorization.and_then(bearer) {
             let found = self.token(token, self.issuer.audiences(), now).await;
@@ -86,7 +91,8 @@ impl Authenticator {
     pub async fn token(&self, token: &str, audiences: &[String], now: Timestamp) -> Result<Identified, String> {
         let claims = self.recent.verified(token, &self.issuer).ok_or("invalid bearer token")?;
         let refused = |why: String| format!("[invalid bearer token, {why}]");
-        let mut found = token::check(&claims, token, audiences, &self.issuer, &self.live, now).await.map_err(refused)?;
+        let mut found =
+            token::check(&claims, token, audiences, &self.issuer, &self.live, now).await.map_err(refused)?;
         found.user = identity::authenticated(found.user);
         Ok(found)
     }

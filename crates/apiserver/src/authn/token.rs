@@ -57,7 +57,8 @@ pub async fn check(
         ));
     }
     let legacy = claims.iss == LEGACY_ISSUER;
-    let (user, warnings) = if legacy { legacy_user(claims, token, live).await? } else { bound_user(claims, live, now).await? };
+    let (user, warnings) =
+        if legacy { legacy_user(claims, token, live).await? } else { bound_user(claims, live, now).await? };
     Ok(Identified { user, audiences: shared, warnings })
 }
 

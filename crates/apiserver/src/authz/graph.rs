@@ -107,7 +107,10 @@ impl Graph {
             Sort::Attachment => self.attachments.get(name).is_some_and(|n| n == node),
             Sort::Secret => {
                 self.direct(node, &thing)
-                    || self.volumes.values().any(|(claim, secrets)| secrets.contains(&thing) && self.direct(node, claim))
+                    || self
+                        .volumes
+                        .values()
+                        .any(|(claim, secrets)| secrets.contains(&thing) && self.direct(node, claim))
             }
             _ => self.direct(node, &thing),
         }

@@ -43,8 +43,7 @@ impl Index {
     pub fn put_role(&mut self, tree: &Value) {
         let selectors = tree["aggregationRule"]["clusterRoleSelectors"].as_array();
         let aggregates = selectors.into_iter().flatten().map(|s| strings(&s["matchLabels"])).collect();
-        let role =
-            Role { labels: strings(&tree["metadata"]["labels"]), rules: Rule::list(&tree["rules"]), aggregates };
+        let role = Role { labels: strings(&tree["metadata"]["labels"]), rules: Rule::list(&tree["rules"]), aggregates };
         self.roles.insert(key_of(tree), role);
     }
 
@@ -114,10 +113,10 @@ impl Index {
         let mut rules = Vec::new();
         for subject in Subject::all_of(user) {
             for binding in self.bound(&subject, namespace) {
-                if seen.insert(&binding.shown) {
-                    if let Some(role) = self.roles.get(&binding.role) {
-                        rules.extend(self.resolved(role));
-                    }
+                if seen.insert(&binding.shown)
+                    && let Some(role) = self.roles.get(&binding.role)
+                {
+                    rules.extend(self.resolved(role));
                 }
             }
         }

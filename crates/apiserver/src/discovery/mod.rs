@@ -65,7 +65,7 @@ pub fn catalog() -> Vec<Group> {
     }
     for group in &mut groups {
         // Only stable versions are served, and the newest is preferred.
-        group.versions.sort_by(|a, b| number(b.name).cmp(&number(a.name)));
+        group.versions.sort_by_key(|v| std::cmp::Reverse(number(v.name)));
         group.versions.iter_mut().for_each(|v| v.kinds.sort_by_key(|k| k.plural));
     }
     groups.sort_by_key(|g| (ORDER.iter().position(|o| *o == g.name).unwrap_or(ORDER.len()), g.name));

@@ -181,7 +181,9 @@ fn leaf(dialect: Dialect, name: &str) -> Option<Value> {
         (INT_OR_STRING, Dialect::V3) => {
             json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
         }
-        (PATCH, _) => json!({"type": "object", "description": "A patch of an object, in one of the formats of its media type."}),
+        (PATCH, _) => {
+            json!({"type": "object", "description": "A patch of an object, in one of the formats of its media type."})
+        }
         _ => return None,
     })
 }

@@ -27,7 +27,8 @@ pub fn document() -> Value {
 fn tree(o: &Operation) -> Value {
     let [group, version, kind] = &o.kind;
     let consumes: Vec<&str> = if o.action == "patch" { PATCH_TYPES.to_vec() } else { vec!["*/*"] };
-    let path = |name: &&str| json!({"name": name, "in": "path", "type": "string", "required": true, "uniqueItems": true});
+    let path =
+        |name: &&str| json!({"name": name, "in": "path", "type": "string", "required": true, "uniqueItems": true});
     let query = |(name, sort): &(&str, &str)| json!({"name": name, "in": "query", "type": sort, "uniqueItems": true});
     let mut parameters: Vec<Value> = o.places.iter().map(path).chain(o.queries.iter().map(query)).collect();
     if !o.body.is_empty() {

@@ -41,9 +41,7 @@ pub fn documents() -> BTreeMap<String, Value> {
 
 /// What all methods of a path share.
 fn places(o: &Operation) -> Value {
-    let place = |name: &&str| {
-        json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "uniqueItems": true}})
-    };
+    let place = |name: &&str| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "uniqueItems": true}});
     json!({"parameters": o.places.iter().map(place).collect::<Vec<_>>()})
 }
 

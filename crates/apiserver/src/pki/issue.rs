@@ -74,10 +74,10 @@ impl Authority {
     /// The pair kept as `NAME.crt` and `NAME.key`; issued anew when it is missing or no longer fits.
     pub fn keep(&self, dir: &Path, name: &str, subject: &Subject, now: Timestamp) -> Result<Pair, PkiError> {
         let (cert_path, key_path) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")));
-        if let (Some(cert), Some(key)) = (files::read(&cert_path)?, files::read(&key_path)?) {
-            if self.fits(&cert, &key, subject, now) {
-                return Ok(Pair { cert, key });
-            }
+        if let (Some(cert), Some(key)) = (files::read(&cert_path)?, files::read(&key_path)?)
+            && self.fits(&cert, &key, subject, now)
+        {
+            return Ok(Pair { cert, key });
         }
         let pair = self.issue(subject, now)?;
         files::write(&key_path, &pair.key)?;

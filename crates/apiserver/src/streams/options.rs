@@ -22,8 +22,11 @@ pub fn log(query: &Query, pod: &str) -> Result<Asked, Status> {
     }
     let mut problems = Problems::default();
     let since_time = query.get("sinceTime").filter(|t| !t.is_empty());
-    let limits =
-        [("sinceSeconds", 1, "must be greater than 0"), ("tailLines", 0, NEGATIVE), ("limitBytes", 1, "must be greater than 0")];
+    let limits = [
+        ("sinceSeconds", 1, "must be greater than 0"),
+        ("tailLines", 0, NEGATIVE),
+        ("limitBytes", 1, "must be greater than 0"),
+    ];
     for (name, least, why) in limits {
         let Some(value) = query.number(name)? else { continue };
         if name == "sinceSeconds" && since_time.is_some() {
@@ -35,7 +38,8 @@ pub fn log(query: &Query, pod: &str) -> Result<Asked, Status> {
     }
     if let Some(time) = since_time {
         if time.parse::<jiff::Timestamp>().is_err() {
-            let why = format!("parsing time {time:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {time:?} as \"2006\"");
+            let why =
+                format!("parsing time {time:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {time:?} as \"2006\"");
             return Err(Status::bad_request(why));
         }
         out.push(("sinceTime", time.to_owned()));
@@ -62,7 +66,8 @@ pub fn session(query: &Query, sort: &str) -> Result<Asked, Status> {
     // Absent stdout and stderr are false for exec and true for attach, as Kubernetes defaults them.
     let flag = |name: &str, default: bool| if query.get(name).is_some() { query.flag(name) } else { default };
     let attach = sort == "attach";
-    let flags = [("stdin", "input", false), ("stdout", "output", attach), ("stderr", "error", attach), ("tty", "tty", false)];
+    let flags =
+        [("stdin", "input", false), ("stdout", "output", attach), ("stderr", "error", attach), ("tty", "tty", false)];
     for (name, kubelets, default) in flags {
         if flag(name, default) {
             out.push((kubelets, "1".to_owned()));
@@ -117,7 +122,8 @@ mod tests {
     #[test]
     fn what_the_kubelet_is_asked() {
         let q = |text: &str| Query::parse(Some(text));
-        let (container, query) = session(&q("container=c&command=sh&command=-c&command=a%26b&stdin=true&stdout=1"), "exec").unwrap();
+        let (container, query) =
+            session(&q("container=c&command=sh&command=-c&command=a%26b&stdin=true&stdout=1"), "exec").unwrap();
         assert_eq!((container.as_str(), query.as_str()), ("c", "input=1&output=1&command=sh&command=-c&command=a%26b"));
         assert_eq!(log(&q("follow=true&tailLines=5"), "p").unwrap().1, "follow=true&tailLines=5");
         let status = log(&q("tailLines=-1"), "p").unwrap_err();

@@ -43,7 +43,10 @@ pub async fn answer(
         "nodes" => {
             let kubelet = target::kubelet(door, &id.name).await?;
             if !id.port.is_empty() && id.port != kubelet.port.to_string() {
-                let port = id.port.parse().map_err(|_| Status::bad_request(format!("invalid node request {:?}", path.name)))?;
+                let port = id
+                    .port
+                    .parse()
+                    .map_err(|_| Status::bad_request(format!("invalid node request {:?}", path.name)))?;
                 (dial::plain(&kubelet.host, port).await?, target::authority(&kubelet.host, port))
             } else {
                 (dial::kubelet(door, &kubelet).await?, kubelet.authority())
@@ -67,7 +70,9 @@ pub async fn answer(
         request.headers_mut().insert(http::header::CONTENT_LENGTH, length);
     }
     let response = relay::send(stream, request).await;
-    response.map(relay::passed_on).map_err(|s| Status::unavailable(format!("error trying to reach service: {}", s.message)))
+    response
+        .map(relay::passed_on)
+        .map_err(|s| Status::unavailable(format!("error trying to reach service: {}", s.message)))
 }
 
 /// Relative links in what is proxied work only below a slash.
@@ -133,9 +138,10 @@ async fn service(door: &Door, path: &ResourcePath, id: &Id) -> Result<(String, u
     let service = door.front.authenticator.live().get("services", &path.namespace, &id.name).await?;
     if let Ok(number) = id.port.parse::<u64>() {
         let ports = service["spec"]["ports"].as_array().into_iter().flatten();
-        let found = ports.into_iter().find(|p| p["port"].as_u64() == Some(number)).ok_or_else(|| {
-            Status::unavailable(format!("no service port {number} found for service {:?}", id.name))
-        })?;
+        let found = ports
+            .into_iter()
+            .find(|p| p["port"].as_u64() == Some(number))
+            .ok_or_else(|| Status::unavailable(format!("no service port {number} found for service {:?}", id.name)))?;
         port_name = found["name"].as_str().unwrap_or_default().to_owned();
     }
     let slices = slices(door, &path.namespace, &id.name).await?;

@@ -63,7 +63,8 @@ pub fn container(pod: &Value, asked: &str) -> Result<String, Status> {
             if let Some(default) = default.filter(|d| many.contains(d)) {
                 return Ok(default.to_owned());
             }
-            let mut why = format!("a container name must be specified for pod {name}, choose one of: [{}]", many.join(" "));
+            let mut why =
+                format!("a container name must be specified for pod {name}, choose one of: [{}]", many.join(" "));
             if !init.is_empty() {
                 why.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
             }
@@ -80,9 +81,9 @@ pub async fn kubelet(door: &Door, node: &str) -> Result<Kubelet, Status> {
     let object = door.front.authenticator.live().get("nodes", "", node).await?;
     let addresses = object["status"]["addresses"].as_array().cloned().unwrap_or_default();
     let found = ADDRESS_TYPES.iter().find_map(|sort| addresses.iter().find(|a| a["type"] == *sort));
-    let host = found.and_then(|a| a["address"].as_str()).ok_or_else(|| {
-        Status::internal(format!("no preferred addresses found; known addresses: {addresses:?}"))
-    })?;
+    let host = found
+        .and_then(|a| a["address"].as_str())
+        .ok_or_else(|| Status::internal(format!("no preferred addresses found; known addresses: {addresses:?}")))?;
     let port = object["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].as_u64();
     let port = port.and_then(|p| u16::try_from(p).ok()).filter(|p| *p != 0).unwrap_or(KUBELET_PORT);
     Ok(Kubelet { node: node.to_owned(), host: host.to_owned(), port })

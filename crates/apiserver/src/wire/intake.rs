@@ -100,7 +100,8 @@ pub fn put_body(request: &mut Request, bytes: Bytes, headers: &HeaderMap) -> Res
 }
 
 fn from_yaml(bytes: &[u8]) -> Result<serde_json::Value, Status> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Status::bad_request("error converting YAML to JSON: yaml: invalid UTF-8"))?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Status::bad_request("error converting YAML to JSON: yaml: invalid UTF-8"))?;
     yaml::parse(text).map_err(|e| Status::bad_request(format!("error converting YAML to JSON: {e}")))
 }
 

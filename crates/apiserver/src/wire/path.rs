@@ -38,11 +38,11 @@ impl ResourcePath {
         parts.peek()?;
         found.watch = parts.next_if_eq(&"watch").is_some();
         let mut parts: Vec<&str> = parts.collect();
-        if let ["namespaces", namespace, third, ..] = parts.as_slice() {
-            if !OF_NAMESPACES.contains(third) {
-                found.namespace = (*namespace).to_owned();
-                parts.drain(..2);
-            }
+        if let ["namespaces", namespace, third, ..] = parts.as_slice()
+            && !OF_NAMESPACES.contains(third)
+        {
+            found.namespace = (*namespace).to_owned();
+            parts.drain(..2);
         }
         let mut parts = parts.into_iter();
         found.resource = parts.next()?.to_owned();
@@ -121,7 +121,10 @@ mod tests {
             ("/api/v1/namespaces/a/services/x:80/proxy/y/z/", "|v1|a|services|x:80|proxy|/y/z/"),
             ("/api/v1/namespaces/a/services/x/proxy/", "|v1|a|services|x|proxy|/"),
             ("/api/v1/watch/namespaces/a/pods", "|v1|a|pods||||watch"),
-            ("/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode", "rbac.authorization.k8s.io|v1||clusterroles|system:node||"),
+            (
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",
+                "rbac.authorization.k8s.io|v1||clusterroles|system:node||",
+            ),
         ];
         for (path, want) in cases {
             assert_eq!(shown(path).as_deref(), Some(want), "{path}");

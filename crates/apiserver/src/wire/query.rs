@@ -21,7 +21,12 @@ impl Query {
     pub fn parse(text: Option<&str>) -> Self {
         let pairs = text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let decoded = |text: &str| percent_decoded(&text.replace('+', " "));
-        Self(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| (decoded(k), decoded(v))).collect())
+        Self(
+            pairs
+                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+                .map(|(k, v)| (decoded(k), decoded(v)))
+                .collect(),
+        )
     }
 
     /// The first value of a parameter.
@@ -186,7 +191,9 @@ fn propagation(policy: Option<&str>, orphan: Option<bool>, problems: &mut Proble
 pub fn delete_body(body: &Value, options: &mut Options) -> Result<(), Status> {
     let mut problems = Problems::default();
     let wrong = |field: &str, want: &str| {
-        Status::bad_request(format!("DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: {field} is not {want}"))
+        Status::bad_request(format!(
+            "DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: {field} is not {want}"
+        ))
     };
     let text = |value: &Value, field: &str| match value {
         Value::Null => Ok(None),
@@ -232,7 +239,10 @@ mod tests {
             "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"None\"]: supported values: \"All\""
         );
         assert_eq!(read("", Verb::Patch(PatchKind::Apply)).unwrap_err().code, 422);
-        assert_eq!(read("propagationPolicy=Foreground", Verb::Delete).unwrap().propagation, Some(Propagation::Foreground));
+        assert_eq!(
+            read("propagationPolicy=Foreground", Verb::Delete).unwrap().propagation,
+            Some(Propagation::Foreground)
+        );
     }
 
     #[test]

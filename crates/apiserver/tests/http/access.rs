@@ -52,7 +52,12 @@ async fn a_role_holds_where_it_is_bound() {
 async fn nobody_grants_more_than_he_has() {
     let server = Harness::start().await;
     let all = json!(["create", "list", "update", "get"]);
-    grant(&server, "admin", json!([{"verbs": all, "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"]}])).await;
+    grant(
+        &server,
+        "admin",
+        json!([{"verbs": all, "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"]}]),
+    )
+    .await;
     let roles = format!("{RBAC}/namespaces/default/roles");
     assert_eq!(until(&server, &EVE, &roles, 200).await.code, 200);
     let role = |verbs: Value, group: &str, resource: &str| {

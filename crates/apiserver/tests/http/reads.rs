@@ -80,7 +80,8 @@ async fn discovery_old_and_aggregated() {
     let groups = server.get(&As::Admin, "/apis").await.json();
     assert_eq!(groups["groups"][0]["name"], "apps");
     let resources = server.get(&As::Admin, "/api/v1").await.json();
-    let names: Vec<_> = resources["resources"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        resources["resources"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();
     assert!(names.contains(&"configmaps") && names.contains(&"pods/log"), "{names:?}");
     assert_eq!(server.get(&As::Admin, "/apis/apps/v1").await.json()["groupVersion"], "apps/v1");
     let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";

@@ -109,7 +109,10 @@ async fn an_upgraded_connection_is_bytes_both_ways() {
     let kubelet = tokio::spawn(async move {
         let mut kubelet = kubelets.recv().await.unwrap();
         let asked = head(&mut kubelet).await;
-        kubelet.write_all(b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: SPDY/3.1\r\n\r\n").await.unwrap();
+        kubelet
+            .write_all(b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: SPDY/3.1\r\n\r\n")
+            .await
+            .unwrap();
         let mut four = [0; 4];
         kubelet.read_exact(&mut four).await.unwrap();
         kubelet.write_all(&[b"got ", &four[..]].concat()).await.unwrap();
@@ -125,5 +128,8 @@ async fn an_upgraded_connection_is_bytes_both_ways() {
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"got ping");
     let asked = kubelet.await.unwrap();
-    assert!(asked.starts_with("POST /exec/default/p/b?input=1&output=1&tty=1&command=sh&command=-c HTTP/1.1\r\n"), "{asked}");
+    assert!(
+        asked.starts_with("POST /exec/default/p/b?input=1&output=1&tty=1&command=sh&command=-c HTTP/1.1\r\n"),
+        "{asked}"
+    );
 }

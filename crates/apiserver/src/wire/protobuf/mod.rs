@@ -250,7 +250,8 @@ mod tests {
     #[test]
     fn an_object_is_decoded() {
         let meta = [bytes(1, b"x"), bytes(8, b""), bytes(11, &[bytes(1, b"k"), bytes(2, b"v")].concat())].concat();
-        let secret = [bytes(1, &meta), bytes(2, &[bytes(1, b"a"), bytes(2, b"hi")].concat()), bytes(3, b"Opaque")].concat();
+        let secret =
+            [bytes(1, &meta), bytes(2, &[bytes(1, b"a"), bytes(2, b"hi")].concat()), bytes(3, b"Opaque")].concat();
         let kind = [bytes(1, b"v1"), bytes(2, b"Secret")].concat();
         let body = [MAGIC, &bytes(1, &kind), &bytes(2, &secret)].concat();
         let want = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": {"a": "aGk="},
