@@ -18,9 +18,15 @@ use crate::{Error, Result, state_dir};
 
 /// What the container's first process has as its standard streams.
 pub enum Stdio {
-    Pipes { stdin: OwnedFd, stdout: OwnedFd, stderr: OwnedFd },
+    Pipes {
+        stdin: OwnedFd,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    },
     /// A socket on which the master side of the new terminal will be sent, by path.
-    Terminal { console_socket: std::path::PathBuf },
+    Terminal {
+        console_socket: std::path::PathBuf,
+    },
 }
 
 /// Creates the container `id` from `bundle` and starts it. Returns the process id of its first process.
@@ -39,7 +45,8 @@ pub fn run(id: &str, bundle: &Path, stdio: Stdio) -> Result<i32> {
     }
     let mut container =
         builder.as_init(bundle).with_systemd(false).with_detach(true).as_sibling(true).build().map_err(refusal)?;
-    let pid = container.pid().map(|pid| pid.as_raw()).ok_or_else(|| Error::Refused("the container has no process".into()))?;
+    let pid =
+        container.pid().map(|pid| pid.as_raw()).ok_or_else(|| Error::Refused("the container has no process".into()))?;
     container.start().map_err(refusal)?;
     Ok(pid)
 }
@@ -85,9 +92,8 @@ impl Executor for Payload {
 
 /// The path that `execvp` would take. The error names the program as it was given.
 pub(crate) fn find_program(program: &str, env: &[String]) -> std::result::Result<String, String> {
-    let executable = |path: &str| {
-        fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    };
+    let executable =
+        |path: &str| fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
     if program.contains('/') {
         return match fs::metadata(program) {
             Err(_) => Err(format!("exec: \"{program}\": stat {program}: no such file or directory")),

@@ -28,7 +28,8 @@ pub struct Process<'a> {
 /// The child reports what prevented the execution through `failure`, which is closed when the program runs.
 pub fn run(process: &Process, failure: OwnedFd, send_master: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<i32> {
     let file = process.bundle.join("config.json");
-    let spec = Spec::load(&file).map_err(|problem| Error::Invalid(format!("cannot read {}: {problem}", file.display())))?;
+    let spec =
+        Spec::load(&file).map_err(|problem| Error::Invalid(format!("cannot read {}: {problem}", file.display())))?;
     let linux = spec.linux().as_ref();
     if let Some(path) = linux.and_then(|linux| linux.cgroups_path().as_ref()) {
         cgroup::enter(&path.to_string_lossy(), std::process::id())?;
@@ -37,7 +38,8 @@ pub fn run(process: &Process, failure: OwnedFd, send_master: impl FnOnce(&OwnedF
     // A pid namespace holds for children only. The child's parent is ours: it reaps.
     match fork_sibling()? {
         0 => {
-            let problem = in_container(process, &spec, send_master).err().map_or(String::new(), |problem| problem.to_string());
+            let problem =
+                in_container(process, &spec, send_master).err().map_or(String::new(), |problem| problem.to_string());
             let _ = rustix::io::write(&failure, problem.as_bytes());
             unsafe { libc::_exit(126) }
         }
@@ -51,7 +53,8 @@ fn enter_namespaces(init: i32, spec: &Spec) -> Result<()> {
         return Err(Error::io("the container's process is gone", std::io::Error::last_os_error()));
     }
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWCGROUP | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    let mut flags =
+        libc::CLONE_NEWNS | libc::CLONE_NEWCGROUP | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     let namespaces = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
     let own_pids = |list: &Vec<oci_spec::runtime::LinuxNamespace>| {
         list.iter().any(|namespace| namespace.typ() == oci_spec::runtime::LinuxNamespaceType::Pid)
@@ -80,7 +83,10 @@ fn in_container(process: &Process, spec: &Spec, send_master: impl FnOnce(&OwnedF
             check(unsafe { libc::dup2(slave.as_raw_fd(), fd) }, "dup2")?;
         }
     }
-    check(unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) } as i32, "close_range")?;
+    check(
+        unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) } as i32,
+        "close_range",
+    )?;
     let wanted = spec.process().as_ref().ok_or_else(|| Error::Invalid("the spec has no process".into()))?;
     let env = environment(wanted, process.terminal);
     let cwd = CString::new(wanted.cwd().to_string_lossy().as_bytes()).map_err(|_| Error::Invalid("bad cwd".into()))?;
@@ -133,7 +139,10 @@ fn confine(spec: &Spec, wanted: &oci_spec::runtime::Process) -> Result<()> {
     }
     let capabilities = wanted.capabilities().as_ref();
     let names = |set: Option<&oci_spec::runtime::Capabilities>| -> Vec<String> {
-        set.into_iter().flatten().map(|capability| format!("CAP_{}", capability.to_string().trim_start_matches("CAP_"))).collect()
+        set.into_iter()
+            .flatten()
+            .map(|capability| format!("CAP_{}", capability.to_string().trim_start_matches("CAP_")))
+            .collect()
     };
     let bounding = capability::mask(&names(capabilities.and_then(|sets| sets.bounding().as_ref())));
     let ambient = capability::mask(&names(capabilities.and_then(|sets| sets.ambient().as_ref())));
@@ -177,7 +186,10 @@ fn set_capabilities(held: u64, ambient: u64) -> Result<()> {
     let data: [u32; 6] = [low, low, ambient_low, high, high, ambient_high];
     check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) } as i32, "capset")?;
     for bit in (0..64).filter(|bit| ambient & (1 << bit) != 0) {
-        check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, bit as u64, 0, 0) }, "ambient capability")?;
+        check(
+            unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, bit as u64, 0, 0) },
+            "ambient capability",
+        )?;
     }
     Ok(())
 }

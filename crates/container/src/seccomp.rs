@@ -85,7 +85,8 @@ pub fn default_profile(capabilities: &BTreeSet<String>) -> Value {
         syscalls.push(allow(["personality"], json!([{"index": 0, "value": domain, "op": "SCMP_CMP_EQ"}])));
     }
     if !capabilities.contains("CAP_SYS_ADMIN") {
-        let no_new_namespaces = json!([{"index": 0, "value": CLONE_NEW_MASK, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]);
+        let no_new_namespaces =
+            json!([{"index": 0, "value": CLONE_NEW_MASK, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]);
         syscalls.push(allow(["clone"], no_new_namespaces));
         // glibc falls back to clone only when clone3 seems not to exist.
         syscalls.push(json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS}));

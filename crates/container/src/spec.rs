@@ -69,16 +69,8 @@ pub struct Config {
 }
 
 /// Devices every container may use: null, zero, full, random, urandom, tty, ptmx, and the pseudo-terminals.
-const ALLOWED_DEVICES: [(u64, Option<u64>); 8] = [
-    (1, Some(3)),
-    (1, Some(5)),
-    (1, Some(7)),
-    (1, Some(8)),
-    (1, Some(9)),
-    (5, Some(0)),
-    (5, Some(2)),
-    (136, None),
-];
+const ALLOWED_DEVICES: [(u64, Option<u64>); 8] =
+    [(1, Some(3)), (1, Some(5)), (1, Some(7)), (1, Some(8)), (1, Some(9)), (5, Some(0)), (5, Some(2)), (136, None)];
 
 /// The spec as the tree that goes into `config.json`.
 pub fn build(config: &Config) -> Value {

@@ -50,7 +50,9 @@ pub fn resolve(wish: &Wish, passwd: &str, group: &str) -> Result<User> {
     let uid = match (entry, asked.parse::<u32>()) {
         (Some(entry), _) => entry.uid,
         (None, Ok(uid)) => uid,
-        (None, Err(_)) => return Err(Error::Invalid(format!("unable to find user {asked}: no matching entries in passwd file"))),
+        (None, Err(_)) => {
+            return Err(Error::Invalid(format!("unable to find user {asked}: no matching entries in passwd file")));
+        }
     };
     let gid = match wish.group.as_deref() {
         Some(asked) => group_number(asked, group)?,
@@ -58,7 +60,9 @@ pub fn resolve(wish: &Wish, passwd: &str, group: &str) -> Result<User> {
     };
     let mut groups = wish.supplementary.clone();
     if let (Some(entry), false) = (entry, wish.strict) {
-        groups.extend(group.lines().filter_map(group_line).filter(|line| line.2.contains(&entry.name)).map(|line| line.1));
+        groups.extend(
+            group.lines().filter_map(group_line).filter(|line| line.2.contains(&entry.name)).map(|line| line.1),
+        );
     }
     if !groups.contains(&gid) {
         groups.insert(0, gid);
@@ -72,7 +76,9 @@ fn group_number(asked: &str, group: &str) -> Result<u32> {
     if let Some(line) = group.lines().filter_map(group_line).find(|line| line.0 == asked) {
         return Ok(line.1);
     }
-    asked.parse().map_err(|_| Error::Invalid(format!("unable to find group {asked}: no matching entries in group file")))
+    asked
+        .parse()
+        .map_err(|_| Error::Invalid(format!("unable to find group {asked}: no matching entries in group file")))
 }
 
 fn passwd_line(line: &str) -> Option<Passwd<'_>> {

@@ -20,7 +20,8 @@ const INDEX_DEPTH_MAX: usize = 4;
 
 /// Loads every image of an archive. Names come from the archive; an image without a name is known by its id only.
 pub fn load(store: &Store, archive: &Path) -> Result<Vec<Image>> {
-    let file = fs::File::open(archive).map_err(|source| Error::io(format!("cannot open {}", archive.display()), source))?;
+    let file =
+        fs::File::open(archive).map_err(|source| Error::io(format!("cannot open {}", archive.display()), source))?;
     let folder = store.ingest_path();
     fs::create_dir(&folder).map_err(|source| Error::io("cannot make an ingest folder", source))?;
     let result = put_aside(decompress(file)?, &folder).and_then(|files| files.load(store));
@@ -103,12 +104,21 @@ impl Files {
             self.load_docker(store, &self.json("manifest.json")?, &mut images)?;
         }
         if images.is_empty() {
-            return Err(Error::Invalid("neither an OCI layout nor a docker archive with images for linux/amd64".into()));
+            return Err(Error::Invalid(
+                "neither an OCI layout nor a docker archive with images for linux/amd64".into(),
+            ));
         }
         Ok(images)
     }
 
-    fn load_index(&self, store: &Store, index: &Value, name: Option<&str>, images: &mut Vec<Image>, depth: usize) -> Result<()> {
+    fn load_index(
+        &self,
+        store: &Store,
+        index: &Value,
+        name: Option<&str>,
+        images: &mut Vec<Image>,
+        depth: usize,
+    ) -> Result<()> {
         if depth > INDEX_DEPTH_MAX {
             return Err(Error::Invalid("too many indexes within indexes".into()));
         }
@@ -149,7 +159,8 @@ impl Files {
         for entry in manifest.as_array().into_iter().flatten() {
             let config = self.bytes(entry["Config"].as_str().unwrap_or_default())?;
             let names = entry["RepoTags"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            let tags = names.map(|name| Reference::parse(name).map(|name| name.to_string())).collect::<Result<Vec<_>>>()?;
+            let tags =
+                names.map(|name| Reference::parse(name).map(|name| name.to_string())).collect::<Result<Vec<_>>>()?;
             let image = store.admit(&config, Names { tags, digests: Vec::new(), loaded: true }, |layer| {
                 self.path(entry["Layers"][layer].as_str().unwrap_or_default())
             })?;

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine;
-use futures::{StreamExt, TryStreamExt};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use oci_client::client::{BlobResponse, ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
@@ -61,7 +62,10 @@ impl Credentials {
         let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
         let text = String::from_utf8(bytes).ok()?;
         let (username, password) = text.split_once(':')?;
-        Some(Credentials::Basic { username: username.to_string(), password: password.trim_end_matches('\0').to_string() })
+        Some(Credentials::Basic {
+            username: username.to_string(),
+            password: password.trim_end_matches('\0').to_string(),
+        })
     }
 
     fn for_client(&self) -> RegistryAuth {
@@ -122,10 +126,10 @@ impl Puller {
     /// Pulls an image, or finds it: one that was loaded under exactly this name, or that has this digest, is not asked for.
     pub async fn pull(&self, text: &str, credentials: Credentials) -> Result<Image> {
         let reference = Reference::parse(text)?;
-        if let Some(image) = self.store.find(text) {
-            if reference.digest.is_some() || image.loaded.contains(&reference.to_string()) {
-                return Ok(image);
-            }
+        if let Some(image) = self.store.find(text)
+            && (reference.digest.is_some() || image.loaded.contains(&reference.to_string()))
+        {
+            return Ok(image);
         }
         let mirrors = self.config.mirrors.get(&reference.domain).into_iter().flatten();
         let endpoints = mirrors.map(String::as_str).chain([reference.domain.as_str()]).map(Endpoint::of);
@@ -154,10 +158,14 @@ impl Puller {
         if layers.len() > LAYERS_MAX {
             return Err(Error::Invalid(format!("the image has {} layers, more than {LAYERS_MAX}", layers.len())));
         }
-        let digests: Vec<String> = layers.iter().map(|layer| layer["digest"].as_str().unwrap_or_default().to_string()).collect();
+        let digests: Vec<String> =
+            layers.iter().map(|layer| layer["digest"].as_str().unwrap_or_default().to_string()).collect();
         let missing = self.store.missing_layers(&config)?;
         let wanted: Vec<&String> = missing.into_iter().filter_map(|index| digests.get(index)).collect();
-        let downloads = wanted.iter().map(|digest| self.download(&source, digest));
+        let mut downloads: Vec<BoxFuture<'_, Result<()>>> = Vec::new();
+        for digest in &wanted {
+            downloads.push(self.download(&source, digest).boxed());
+        }
         futures::stream::iter(downloads).buffer_unordered(LAYERS_AT_ONCE).try_collect::<Vec<()>>().await?;
         let tags = reference.tag.iter().map(|tag| format!("{}:{tag}", reference.name())).collect();
         let names = Names { tags, digests: vec![reference.with_digest(&digest)], loaded: false };
@@ -165,7 +173,8 @@ impl Puller {
         let store = self.store.clone();
         let admitted = tokio::task::spawn_blocking(move || {
             let image = store.admit(&config, names, |index| {
-                let digest = digests.get(index).ok_or_else(|| Error::Invalid("the manifest has too few layers".into()))?;
+                let digest =
+                    digests.get(index).ok_or_else(|| Error::Invalid("the manifest has too few layers".into()))?;
                 Ok(store.download_path(digest))
             })?;
             for file in wanted {
@@ -276,7 +285,8 @@ impl Source {
         if have > 0 && digest_of(path).await? == digest {
             return Ok(());
         }
-        let response = self.client.pull_blob_stream_partial(&self.at(digest), digest, have, None).await.map_err(refusal)?;
+        let response =
+            self.client.pull_blob_stream_partial(&self.at(digest), digest, have, None).await.map_err(refusal)?;
         let mut stream = match response {
             BlobResponse::Partial(stream) => stream,
             BlobResponse::Full(stream) => {
@@ -320,7 +330,9 @@ fn parse(bytes: &[u8]) -> Result<Value> {
 fn refusal(problem: OciDistributionError) -> Error {
     let text = problem.to_string();
     match problem {
-        OciDistributionError::AuthenticationFailure(_) | OciDistributionError::UnauthorizedError { .. } => Error::Denied(text),
+        OciDistributionError::AuthenticationFailure(_) | OciDistributionError::UnauthorizedError { .. } => {
+            Error::Denied(text)
+        }
         OciDistributionError::ImageManifestNotFoundError(_) => Error::NotFound(text),
         OciDistributionError::RegistryError { envelope, .. } => {
             let has = |codes: &[OciErrorCode]| envelope.errors.iter().any(|error| codes.contains(&error.code));

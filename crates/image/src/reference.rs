@@ -31,7 +31,8 @@ impl Reference {
             _ => (rest, None),
         };
         let (domain, path) = split_domain(name);
-        let path = if domain == DEFAULT_DOMAIN && !path.contains('/') { format!("library/{path}") } else { path.to_string() };
+        let path =
+            if domain == DEFAULT_DOMAIN && !path.contains('/') { format!("library/{path}") } else { path.to_string() };
         let valid = path.split('/').all(is_component)
             && is_domain(domain)
             && domain.len() + path.len() < NAME_LENGTH_MAX
@@ -78,7 +79,9 @@ fn split_domain(name: &str) -> (&str, &str) {
 }
 
 fn is_domain(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && !text.contains("..") && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']'))
+    text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+        && !text.contains("..")
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']'))
 }
 
 /// Lower-case words joined by `.`, `_`, `__` or dashes.

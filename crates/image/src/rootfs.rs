@@ -48,7 +48,13 @@ impl Rootfs {
         for layer in self.layers.iter().rev() {
             let root = fs::File::open(self.layers_dir.join(layer)).ok()?;
             let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-            let found = rustix::fs::openat2(&root, relative, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS);
+            let found = rustix::fs::openat2(
+                &root,
+                relative,
+                flags,
+                Mode::empty(),
+                ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+            );
             match found {
                 Ok(file) => return read_regular(file.into()),
                 // Another kind of failure hides what is below: a whiteout is a device that cannot be opened.
@@ -82,7 +88,8 @@ pub fn make_dir_in(root: &Path, path: &str, uid: u32, gid: u32) -> Result<()> {
         match rustix::fs::mkdirat(&parent, part, Mode::from_raw_mode(0o755)) {
             Ok(()) => {
                 let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
-                rustix::fs::chownat(&parent, part, Some(uid), Some(gid), rustix::fs::AtFlags::SYMLINK_NOFOLLOW).map_err(what)?;
+                rustix::fs::chownat(&parent, part, Some(uid), Some(gid), rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+                    .map_err(what)?;
             }
             Err(rustix::io::Errno::EXIST) => {}
             Err(problem) => return Err(what(problem)),

@@ -85,7 +85,13 @@ impl Layer<'_> {
     }
 
     /// Makes what the entry names; `false` where it has no attributes of its own.
-    fn create<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, parent: &OwnedFd, name: &str, path: &str) -> Result<bool> {
+    fn create<R: Read>(
+        &mut self,
+        entry: &mut tar::Entry<'_, R>,
+        parent: &OwnedFd,
+        name: &str,
+        path: &str,
+    ) -> Result<bool> {
         let at = |problem: Errno| Error::io(format!("cannot unpack {path}"), problem);
         let kind = entry.header().entry_type();
         let keep_folder = kind.is_dir();
@@ -102,7 +108,8 @@ impl Layer<'_> {
                 self.write_file(entry, parent, name, path)?;
             }
             tar::EntryType::Symlink => {
-                let target = entry.link_name_bytes().ok_or_else(|| Error::Invalid(format!("{path}: a link to nothing")))?;
+                let target =
+                    entry.link_name_bytes().ok_or_else(|| Error::Invalid(format!("{path}: a link to nothing")))?;
                 rustix::fs::symlinkat(target.as_ref(), parent, name).map_err(at)?;
             }
             tar::EntryType::Link => {
@@ -121,10 +128,17 @@ impl Layer<'_> {
         Ok(true)
     }
 
-    fn write_file<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, parent: &OwnedFd, name: &str, path: &str) -> Result<()> {
+    fn write_file<R: Read>(
+        &mut self,
+        entry: &mut tar::Entry<'_, R>,
+        parent: &OwnedFd,
+        name: &str,
+        path: &str,
+    ) -> Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let at = |source: io::Error| Error::io(format!("cannot unpack {path}"), source);
-        let file = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600)).map_err(|problem| at(problem.into()))?;
+        let file = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600))
+            .map_err(|problem| at(problem.into()))?;
         self.bytes += io::copy(entry, &mut File::from(file)).map_err(at)?;
         if self.bytes > LAYER_BYTES_MAX {
             return Err(Error::Invalid(format!("the layer unpacks to more than {LAYER_BYTES_MAX} bytes")));
@@ -132,7 +146,13 @@ impl Layer<'_> {
         Ok(())
     }
 
-    fn node<R: Read>(&self, entry: &tar::Entry<'_, R>, parent: &OwnedFd, name: &str, kind: FileType) -> rustix::io::Result<()> {
+    fn node<R: Read>(
+        &self,
+        entry: &tar::Entry<'_, R>,
+        parent: &OwnedFd,
+        name: &str,
+        kind: FileType,
+    ) -> rustix::io::Result<()> {
         let header = entry.header();
         let number = |value: io::Result<Option<u32>>| value.ok().flatten().unwrap_or(0);
         let device = rustix::fs::makedev(number(header.device_major()), number(header.device_minor()));
@@ -140,7 +160,12 @@ impl Layer<'_> {
     }
 
     /// Owner first: changing it clears set-uid bits and file capabilities.
-    fn metadata<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, parent: BorrowedFd<'_>, leaf: Option<(&str, &str)>) -> Result<()> {
+    fn metadata<R: Read>(
+        &mut self,
+        entry: &mut tar::Entry<'_, R>,
+        parent: BorrowedFd<'_>,
+        leaf: Option<(&str, &str)>,
+    ) -> Result<()> {
         let header = entry.header();
         let wrong = |source: io::Error| Error::io("a header in the layer is damaged", source);
         let (uid, gid) = (header.uid().map_err(wrong)? as u32, header.gid().map_err(wrong)? as u32);
@@ -153,14 +178,23 @@ impl Layer<'_> {
             None => (root.as_fd(), ".", "."),
         };
         let at = |problem: Errno| Error::io(format!("cannot set the attributes of {path}"), problem);
-        rustix::fs::chownat(parent, name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::SYMLINK_NOFOLLOW).map_err(at)?;
+        rustix::fs::chownat(
+            parent,
+            name,
+            Some(Uid::from_raw(uid)),
+            Some(Gid::from_raw(gid)),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )
+        .map_err(at)?;
         if kind == tar::EntryType::Symlink {
             return set_time(parent, name, seconds).map_err(at);
         }
         // The name was made by us as something that is not a link, so following it goes nowhere.
         rustix::fs::chmodat(parent, name, mode, AtFlags::empty()).map_err(at)?;
         if !attributes.is_empty() && (kind.is_dir() || kind.is_file()) {
-            let file = rustix::fs::openat(parent, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).map_err(at)?;
+            let file =
+                rustix::fs::openat(parent, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+                    .map_err(at)?;
             for (name, value) in attributes {
                 rustix::fs::fsetxattr(&file, name.as_str(), &value, XattrFlags::empty()).map_err(at)?;
             }
@@ -197,7 +231,9 @@ impl Layer<'_> {
     fn as_below(&self, path: &str) -> (Mode, Uid, Gid) {
         let found = self.below.iter().rev().find_map(|layer| rustix::fs::lstat(layer.join(path)).ok());
         match found.filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory) {
-            Some(stat) => (Mode::from_raw_mode(stat.st_mode & 0o7777), Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid)),
+            Some(stat) => {
+                (Mode::from_raw_mode(stat.st_mode & 0o7777), Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid))
+            }
             None => (Mode::from_raw_mode(0o755), Uid::ROOT, Gid::ROOT),
         }
     }
@@ -230,7 +266,8 @@ fn clear(parent: &OwnedFd, name: &str, keep_folder: bool) -> rustix::io::Result<
 fn remove_tree(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = rustix::fs::openat(parent, name, flags, Mode::empty())?;
-    let names: Vec<_> = rustix::fs::Dir::read_from(&folder)?.flatten().map(|entry| entry.file_name().to_owned()).collect();
+    let names: Vec<_> =
+        rustix::fs::Dir::read_from(&folder)?.flatten().map(|entry| entry.file_name().to_owned()).collect();
     for inner in names.iter().filter(|inner| inner.to_bytes() != b"." && inner.to_bytes() != b"..") {
         match rustix::fs::unlinkat(&folder, inner.as_c_str(), AtFlags::empty()) {
             Err(Errno::ISDIR) => remove_tree(folder.as_fd(), &inner.to_string_lossy())?,

@@ -51,7 +51,10 @@ impl Tar {
 /// A `docker save` archive of one image with the given layers.
 fn docker_archive(folder: &Path, layers: Vec<Vec<u8>>) -> PathBuf {
     let ids: Vec<String> = layers.iter().map(|layer| format!("\"sha256:{}\"", hex(layer))).collect();
-    let config = format!(r#"{{"os":"linux","architecture":"amd64","config":{{"Cmd":null}},"rootfs":{{"diff_ids":[{}]}}}}"#, ids.join(","));
+    let config = format!(
+        r#"{{"os":"linux","architecture":"amd64","config":{{"Cmd":null}},"rootfs":{{"diff_ids":[{}]}}}}"#,
+        ids.join(",")
+    );
     let names: Vec<String> = (0..layers.len()).map(|index| format!("\"{index}/layer.tar\"")).collect();
     let manifest = format!(r#"[{{"Config":"config.json","RepoTags":["demo:1"],"Layers":[{}]}}]"#, names.join(","));
     let mut outer = Tar::new().file("config.json", &config).file("manifest.json", &manifest);
@@ -91,7 +94,10 @@ fn layers_keep_owners_modes_links_and_deletions() {
     assert_eq!(image.tags, ["docker.io/library/demo:1"]);
     let layers: Vec<PathBuf> = image.layers.iter().map(|name| store.layers_dir().join(name)).collect();
     let su = std::fs::metadata(layers[0].join("bin/su")).unwrap();
-    assert_eq!((su.permissions().mode() & 0o7777, su.uid(), su.gid(), su.nlink(), su.mtime()), (0o4755, 7, 8, 2, 1_000_000));
+    assert_eq!(
+        (su.permissions().mode() & 0o7777, su.uid(), su.gid(), su.nlink(), su.mtime()),
+        (0o4755, 7, 8, 2, 1_000_000)
+    );
     assert!(std::fs::symlink_metadata(layers[1].join("etc/old")).unwrap().file_type().is_char_device());
     // A folder that the upper layer does not mention looks as it did below.
     assert_eq!(std::fs::metadata(layers[1].join("tmp")).unwrap().permissions().mode() & 0o7777, 0o1777);
@@ -118,7 +124,9 @@ fn hostile_layers_do_not_escape() {
         Tar::new().link("out", target).file("out/escaped", "x").bytes(),
         Tar::new().link("a", "../../../../../../../../").file(&format!("a{target}/escaped"), "x").bytes(),
         Tar::new().link("f", &format!("{target}/escaped")).file("f", "x").bytes(),
-        Tar::new().entry(tar::EntryType::Link, "h", &format!("../../../../../../..{target}/secret"), 0o644, b"").bytes(),
+        Tar::new()
+            .entry(tar::EntryType::Link, "h", &format!("../../../../../../..{target}/secret"), 0o644, b"")
+            .bytes(),
         Tar::new().link("d", target).file("d/.wh.secret", "").bytes(),
     ];
     std::fs::write(outside.path().join("secret"), "secret").unwrap();
@@ -127,7 +135,8 @@ fn hostile_layers_do_not_escape() {
         let store = Store::open(folder.path().join("store")).unwrap();
         // Refused or confined: both are fine, nothing may change outside.
         let _ = archive::load(&store, &docker_archive(folder.path(), vec![layer]));
-        let names: Vec<_> = std::fs::read_dir(outside.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            std::fs::read_dir(outside.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["secret"], "case {number}");
         assert_eq!(std::fs::read_to_string(outside.path().join("secret")).unwrap(), "secret", "case {number}");
         assert_eq!(std::fs::metadata(outside.path().join("secret")).unwrap().nlink(), 1, "case {number}");

@@ -24,7 +24,10 @@ impl Drop for Registry {
 }
 
 fn start(folder: &Path) -> Option<Registry> {
-    if !Path::new("/usr/bin/docker-registry").exists() || !Path::new(ARCHIVE).exists() || !rustix::process::geteuid().is_root() {
+    if !Path::new("/usr/bin/docker-registry").exists()
+        || !Path::new(ARCHIVE).exists()
+        || !rustix::process::geteuid().is_root()
+    {
         eprintln!("skipped: needs root, docker-registry and {ARCHIVE}");
         return None;
     }

@@ -74,9 +74,10 @@ pub fn env(config: &cri::ContainerConfig, image: &RunConfig, hostname: &str, use
 }
 
 pub fn cwd(config: &cri::ContainerConfig, image: &RunConfig) -> String {
-    [&config.working_dir, &image.working_dir].into_iter().find(|path| !path.is_empty()).map_or("/".into(), |path| {
-        if path.starts_with('/') { path.clone() } else { format!("/{path}") }
-    })
+    [&config.working_dir, &image.working_dir]
+        .into_iter()
+        .find(|path| !path.is_empty())
+        .map_or("/".into(), |path| if path.starts_with('/') { path.clone() } else { format!("/{path}") })
 }
 
 /// Who to run as: the caller's wish, else the image's.
@@ -94,7 +95,9 @@ pub fn user_wish(security: &cri::LinuxContainerSecurityContext, image: &RunConfi
     Ok(Wish {
         user: asked.or(image_user),
         group,
-        supplementary: supplementary.collect::<Result<_, _>>().map_err(|_| Status::invalid_argument("group out of range"))?,
+        supplementary: supplementary
+            .collect::<Result<_, _>>()
+            .map_err(|_| Status::invalid_argument("group out of range"))?,
         strict: security.supplemental_groups_policy() == SupplementalGroupsPolicy::Strict,
     })
 }
@@ -186,7 +189,12 @@ pub fn system_mounts(privileged: bool, shm: Option<&str>) -> Vec<Mount> {
     let mut mounts = vec![
         mount("proc", "proc", "/proc", &["nosuid", "noexec", "nodev"]),
         mount("tmpfs", "tmpfs", "/dev", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        mount("devpts", "devpts", "/dev/pts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        mount(
+            "devpts",
+            "devpts",
+            "/dev/pts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
         mount("mqueue", "mqueue", "/dev/mqueue", &["nosuid", "noexec", "nodev"]),
         mount("sysfs", "sysfs", "/sys", &["nosuid", "noexec", "nodev", access]),
         mount("cgroup", "cgroup", "/sys/fs/cgroup", &["nosuid", "noexec", "nodev", "relatime", access]),
@@ -201,9 +209,9 @@ pub fn system_mounts(privileged: bool, shm: Option<&str>) -> Vec<Mount> {
 /// A signal's number; `SIGTERM` where nothing or nothing known was said. Names and numbers as images have them.
 pub fn signal_number(name: &str) -> i32 {
     const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-        "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
-        "PWR", "SYS",
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+        "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
+        "WINCH", "IO", "PWR", "SYS",
     ];
     const TERM: i32 = 15;
     const RT_MIN: i32 = 34;
@@ -242,6 +250,9 @@ mod tests {
 
     #[test]
     fn signals_have_numbers() {
-        assert_eq!(["SIGTERM", "QUIT", "9", "SIGRTMIN+3", "SIGRTMAXMINUS1", ""].map(signal_number), [15, 3, 9, 37, 63, 15]);
+        assert_eq!(
+            ["SIGTERM", "QUIT", "9", "SIGRTMIN+3", "SIGRTMAXMINUS1", ""].map(signal_number),
+            [15, 3, 9, 37, 63, 15]
+        );
     }
 }

@@ -52,7 +52,12 @@ pub struct Shim {
 
 impl Shim {
     /// Takes over a connected socket. `heard` gets what the shim tells, each with `name`.
-    pub fn new(name: String, path: PathBuf, socket: OwnedFd, heard: mpsc::UnboundedSender<(String, Heard)>) -> io::Result<Shim> {
+    pub fn new(
+        name: String,
+        path: PathBuf,
+        socket: OwnedFd,
+        heard: mpsc::UnboundedSender<(String, Heard)>,
+    ) -> io::Result<Shim> {
         let flags = rustix::fs::fcntl_getfl(&socket)?;
         rustix::fs::fcntl_setfl(&socket, flags | rustix::fs::OFlags::NONBLOCK)?;
         let (outgoing, incoming) = mpsc::unbounded_channel();

@@ -8,8 +8,8 @@ use container::spec::{self, Device, ProcessIds};
 use container::user::User;
 use image::rootfs::Rootfs;
 use rpc::cri;
-use rpc::cri::security_profile::ProfileType;
 use rpc::cri::ContainerEventType as Event;
+use rpc::cri::security_profile::ProfileType;
 use rustix::fs::FileType;
 use tonic::Status as Refusal;
 
@@ -58,10 +58,14 @@ impl Runtime {
     fn take_name(&self, record: record::Container) -> Result<(), Refusal> {
         let mut state = self.state();
         let same = |other: &&Container| {
-            (&other.record.sandbox, &other.record.name, other.record.attempt) == (&record.sandbox, &record.name, record.attempt)
+            (&other.record.sandbox, &other.record.name, other.record.attempt)
+                == (&record.sandbox, &record.name, record.attempt)
         };
         if let Some(other) = state.containers.values().find(same) {
-            return Err(Refusal::already_exists(format!("the name of the container is reserved for {:?}", other.record.id)));
+            return Err(Refusal::already_exists(format!(
+                "the name of the container is reserved for {:?}",
+                other.record.id
+            )));
         }
         if !state.sandboxes.contains_key(&record.sandbox) {
             return Err(Refusal::not_found(format!("sandbox {:?} was removed", record.sandbox)));
@@ -96,7 +100,8 @@ impl Runtime {
         sandbox: &record::Sandbox,
         image: &image::Image,
     ) -> Result<record::Container, Refusal> {
-        let metadata = config.metadata.clone().ok_or_else(|| Refusal::invalid_argument("container config has no metadata"))?;
+        let metadata =
+            config.metadata.clone().ok_or_else(|| Refusal::invalid_argument("container config has no metadata"))?;
         let wanted = config.image.clone().unwrap_or_default();
         let linux = config.linux.clone().unwrap_or_default();
         let security = linux.security_context.unwrap_or_default();
@@ -183,10 +188,16 @@ impl Runtime {
         })
     }
 
-    fn mounts(&self, config: &cri::ContainerConfig, sandbox: &record::Sandbox, privileged: bool) -> Result<Vec<spec::Mount>, Refusal> {
+    fn mounts(
+        &self,
+        config: &cri::ContainerConfig,
+        sandbox: &record::Sandbox,
+        privileged: bool,
+    ) -> Result<Vec<spec::Mount>, Refusal> {
         let shm = self.config().shm(&sandbox.id).to_string_lossy().into_owned();
         let shm = if sandbox.namespaces.host_ipc() { "/dev/shm" } else { &shm };
-        let has = |target: &str| config.mounts.iter().any(|mount| Path::new(&mount.container_path) == Path::new(target));
+        let has =
+            |target: &str| config.mounts.iter().any(|mount| Path::new(&mount.container_path) == Path::new(target));
         let mut mounts = choose::system_mounts(privileged, Some(shm));
         mounts.retain(|mount| !has(&mount.target));
         for file in ["hostname", "hosts", "resolv.conf"] {
@@ -215,14 +226,19 @@ impl Runtime {
             cri::NamespaceMode::Node => Ok(ProcessIds::Inherited),
             cri::NamespaceMode::Pod => {
                 let pause = self.state().sandboxes.get(sandbox).and_then(|sandbox| sandbox.pause);
-                pause.map(namespace_of).ok_or_else(|| Refusal::failed_precondition("the sandbox shares no process id namespace"))
+                pause
+                    .map(namespace_of)
+                    .ok_or_else(|| Refusal::failed_precondition("the sandbox shares no process id namespace"))
             }
             cri::NamespaceMode::Target => {
                 let state = self.state();
                 let target = state.container_id(&options.target_id).map(|id| &state.containers[&id].record.status);
                 match target {
                     Some(Status::Running { pid, .. }) => Ok(namespace_of(*pid)),
-                    _ => Err(Refusal::failed_precondition(format!("target container {:?} is not running", options.target_id))),
+                    _ => Err(Refusal::failed_precondition(format!(
+                        "target container {:?} is not running",
+                        options.target_id
+                    ))),
                 }
             }
         }
@@ -231,23 +247,30 @@ impl Runtime {
     /// Brings the record on disk to what is known now. A container that was forgotten stays forgotten.
     pub(crate) fn save_container(&self, id: &str) -> Result<(), Refusal> {
         let _writing = self.records();
-        let Some(record) = self.state().containers.get(id).map(|container| container.record.clone()) else { return Ok(()) };
+        let Some(record) = self.state().containers.get(id).map(|container| container.record.clone()) else {
+            return Ok(());
+        };
         record::write(&self.config().container_record(id), &record)
             .map_err(|problem| internal("cannot write the container's record", problem))
     }
 
     pub(crate) fn container_id(&self, text: &str) -> Result<String, Refusal> {
         let id = self.state().container_id(text);
-        id.ok_or_else(|| Refusal::not_found(format!("an error occurred when try to find container {text:?}: not found")))
+        id.ok_or_else(|| {
+            Refusal::not_found(format!("an error occurred when try to find container {text:?}: not found"))
+        })
     }
 
     /// The shim of a container's sandbox, with the container's record.
     pub(crate) fn shim_of(&self, id: &str) -> Result<(Shim, record::Container), Refusal> {
         let state = self.state();
-        let container = state.containers.get(id).ok_or_else(|| Refusal::not_found(format!("container {id:?} not found")))?;
+        let container =
+            state.containers.get(id).ok_or_else(|| Refusal::not_found(format!("container {id:?} not found")))?;
         let record = container.record.clone();
         let shim = state.sandboxes.get(&record.sandbox).and_then(|sandbox| sandbox.shim.clone());
-        let shim = shim.ok_or_else(|| Refusal::failed_precondition(format!("sandbox container {:?} is not running", record.sandbox)))?;
+        let shim = shim.ok_or_else(|| {
+            Refusal::failed_precondition(format!("sandbox container {:?} is not running", record.sandbox))
+        })?;
         Ok((shim, record))
     }
 
@@ -283,7 +306,8 @@ impl Runtime {
 
     fn mark_starting(&self, id: &str) -> Result<(), Refusal> {
         let mut state = self.state();
-        let container = state.containers.get_mut(id).ok_or_else(|| Refusal::not_found(format!("container {id:?} not found")))?;
+        let container =
+            state.containers.get_mut(id).ok_or_else(|| Refusal::not_found(format!("container {id:?} not found")))?;
         if container.record.status != Status::Created || container.starting {
             let state = container.state().as_str_name();
             return Err(Refusal::failed_precondition(format!("container {id:?} is in {state} state")));
@@ -372,7 +396,9 @@ impl Runtime {
 
     /// Whether the container ended in time.
     async fn wait_for_end(&self, id: &str, limit: Duration) -> bool {
-        let Some(mut ended) = self.state().containers.get(id).map(|container| container.ended.subscribe()) else { return true };
+        let Some(mut ended) = self.state().containers.get(id).map(|container| container.ended.subscribe()) else {
+            return true;
+        };
         let waited = tokio::time::timeout(limit, ended.wait_for(|ended| *ended)).await;
         // A closed channel means that the container was removed.
         waited.is_ok()
@@ -402,11 +428,14 @@ impl Runtime {
             // A shim that never had it, or is gone, has forgotten it.
             let _ = shim.call(Call::Forget { container: id.clone() }).await;
         }
-        let Some(record) = self.state().containers.get(&id).map(|container| container.record.clone()) else { return Ok(()) };
+        let Some(record) = self.state().containers.get(&id).map(|container| container.record.clone()) else {
+            return Ok(());
+        };
         let runtime = self.clone();
         let (cgroup, folder) = (record.cgroup.clone(), id.clone());
         blocking(move || {
-            container::cgroup::remove(&cgroup).map_err(|problem| internal("cannot remove the container's cgroup", problem))?;
+            container::cgroup::remove(&cgroup)
+                .map_err(|problem| internal("cannot remove the container's cgroup", problem))?;
             runtime.forget_container(&folder)?;
             runtime.remove_container_files(&folder)
         })
@@ -483,7 +512,8 @@ fn seccomp(
 fn devices(config: &cri::ContainerConfig, privileged: bool) -> Result<Vec<Device>, Refusal> {
     let mut found = Vec::new();
     for device in &config.devices {
-        let stat = rustix::fs::stat(&device.host_path).map_err(|problem| internal(format!("device {}", device.host_path), problem))?;
+        let stat = rustix::fs::stat(&device.host_path)
+            .map_err(|problem| internal(format!("device {}", device.host_path), problem))?;
         let node = node(&device.container_path, &stat, &device.permissions);
         found.push(node.ok_or_else(|| Refusal::invalid_argument(format!("{} is not a device", device.host_path)))?);
     }

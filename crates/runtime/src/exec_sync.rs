@@ -27,7 +27,8 @@ impl Runtime {
         let (streams, end) = shim.exec(exec).await.map_err(|problem| refused(&problem))?;
         let mut outputs = Vec::new();
         for wanted in [Stream::Stdout, Stream::Stderr] {
-            let descriptor = streams.iter().find(|(stream, _)| *stream == wanted).map(|(_, fd)| fd.try_clone()).transpose();
+            let descriptor =
+                streams.iter().find(|(stream, _)| *stream == wanted).map(|(_, fd)| fd.try_clone()).transpose();
             let descriptor = descriptor.map_err(|problem| internal("exec", problem))?;
             outputs.push(tokio::spawn(read_all(descriptor)));
         }
@@ -44,7 +45,12 @@ impl Runtime {
         };
         let mut texts = Vec::new();
         for output in outputs {
-            texts.push(output.await.map_err(|problem| internal("exec", problem))?.map_err(|problem| internal("exec", problem))?);
+            texts.push(
+                output
+                    .await
+                    .map_err(|problem| internal("exec", problem))?
+                    .map_err(|problem| internal("exec", problem))?,
+            );
         }
         let stderr = texts.pop().unwrap_or_default();
         Ok(ExecSyncResponse { stdout: texts.pop().unwrap_or_default(), stderr, exit_code: code })

@@ -22,8 +22,10 @@ fn refusal(problem: image::Error) -> Status {
 #[tonic::async_trait]
 impl ImageService for Runtime {
     async fn list_images(&self, request: Request<ListImagesRequest>) -> Answer<ListImagesResponse> {
-        let wanted = request.into_inner().filter.and_then(|filter| filter.image).map(|spec| spec.image).unwrap_or_default();
-        let images = if wanted.is_empty() { self.0.images.list() } else { self.0.images.find(&wanted).into_iter().collect() };
+        let wanted =
+            request.into_inner().filter.and_then(|filter| filter.image).map(|spec| spec.image).unwrap_or_default();
+        let images =
+            if wanted.is_empty() { self.0.images.list() } else { self.0.images.find(&wanted).into_iter().collect() };
         Ok(Response::new(ListImagesResponse { images: images.iter().map(report::image).collect() }))
     }
 
@@ -62,7 +64,10 @@ impl ImageService for Runtime {
             used_bytes: Some(UInt64Value { value: usage.0 }),
             inodes_used: Some(UInt64Value { value: usage.1 }),
         };
-        Ok(Response::new(ImageFsInfoResponse { image_filesystems: vec![filesystem.clone()], container_filesystems: vec![filesystem] }))
+        Ok(Response::new(ImageFsInfoResponse {
+            image_filesystems: vec![filesystem.clone()],
+            container_filesystems: vec![filesystem],
+        }))
     }
 }
 

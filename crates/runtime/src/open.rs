@@ -22,7 +22,12 @@ const KILLED_CODE: i32 = 137;
 impl Runtime {
     /// Opens a runtime: reads its records, connects to the shims that live, and buries what died in the meantime.
     pub async fn open(config: Config) -> anyhow::Result<Runtime> {
-        for folder in [config.root.join("sandboxes"), config.root.join("containers"), config.run.join("shims"), config.run.join("netns")] {
+        for folder in [
+            config.root.join("sandboxes"),
+            config.root.join("containers"),
+            config.run.join("shims"),
+            config.run.join("netns"),
+        ] {
             fs::create_dir_all(folder)?;
         }
         let images = Arc::new(image::Store::open(config.root.join("images"))?);
@@ -53,9 +58,12 @@ impl Runtime {
 
     async fn reconnect_sandbox(&self, id: &str) -> Result<(), Refusal> {
         let path = self.config().socket(id);
-        let connected = shim::connect(&path).and_then(|socket| Shim::new(id.to_string(), path, socket, self.0.heard.clone()));
+        let connected =
+            shim::connect(&path).and_then(|socket| Shim::new(id.to_string(), path, socket, self.0.heard.clone()));
         let Ok(shim) = connected else { return self.bury(id).await };
-        let Ok((Answer::State { pause, containers, .. }, _)) = shim.call(Call::State).await else { return self.bury(id).await };
+        let Ok((Answer::State { pause, containers, .. }, _)) = shim.call(Call::State).await else {
+            return self.bury(id).await;
+        };
         let is_half_made = {
             let mut state = self.state();
             let Some(sandbox) = state.sandboxes.get_mut(id) else { return Ok(()) };
@@ -114,7 +122,8 @@ impl Runtime {
         };
         blocking(move || {
             for cgroup in cgroups {
-                container::cgroup::kill(&cgroup).map_err(|problem| internal("cannot kill an orphaned container", problem))?;
+                container::cgroup::kill(&cgroup)
+                    .map_err(|problem| internal("cannot kill an orphaned container", problem))?;
             }
             Ok(())
         })
@@ -141,10 +150,13 @@ impl Runtime {
         for socket in names(&self.config().run.join("shims"), ".sock") {
             if !known.contains(&socket) {
                 let path = self.config().socket(&socket);
-                if let Ok(shim) = shim::connect(&path).and_then(|fd| Shim::new(socket, path.clone(), fd, self.0.heard.clone())) {
+                if let Ok(shim) =
+                    shim::connect(&path).and_then(|fd| Shim::new(socket, path.clone(), fd, self.0.heard.clone()))
+                {
                     let _ = shim.call(Call::Shutdown).await;
                 }
-                sandbox_files::remove_file(&path).map_err(|problem| internal("cannot remove a stray socket", problem))?;
+                sandbox_files::remove_file(&path)
+                    .map_err(|problem| internal("cannot remove a stray socket", problem))?;
             }
         }
         let runtime = self.clone();
@@ -154,7 +166,8 @@ impl Runtime {
     fn remove_stray_files(&self, known: &[String]) -> Result<(), Refusal> {
         let config = self.config();
         let failed = |problem: &dyn std::fmt::Display| internal("cannot remove strays", problem);
-        let strays = |folder: &Path| names(folder, "").into_iter().filter(|name| !known.contains(name)).collect::<Vec<_>>();
+        let strays =
+            |folder: &Path| names(folder, "").into_iter().filter(|name| !known.contains(name)).collect::<Vec<_>>();
         for id in strays(&config.run.join("netns")) {
             network::namespace::remove(&config.namespace(&id)).map_err(|problem| failed(&problem))?;
         }
@@ -176,7 +189,8 @@ impl Runtime {
     pub(crate) fn set_range(&self, range: &str) -> Result<(), Refusal> {
         // For a node with two ranges the first of version 4 counts.
         let first = range.split(',').map(str::trim).find(|range| !range.contains(':')).unwrap_or_default();
-        let range: Cidr = first.parse().map_err(|problem: network::Error| Refusal::invalid_argument(problem.to_string()))?;
+        let range: Cidr =
+            first.parse().map_err(|problem: network::Error| Refusal::invalid_argument(problem.to_string()))?;
         let mut state = self.state();
         if state.addresses.as_ref().is_some_and(|pool| pool.range() == range) {
             return Ok(());

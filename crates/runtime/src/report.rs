@@ -24,7 +24,9 @@ pub fn sandbox_status(sandbox: &Sandbox) -> cri::PodSandboxStatus {
         state: sandbox.state().into(),
         created_at: record.created_at,
         network: Some(cri::PodSandboxNetworkStatus { ip, additional_ips: Vec::new() }),
-        linux: Some(cri::LinuxPodSandboxStatus { namespaces: Some(cri::Namespace { options: Some(namespaces(&record.namespaces)) }) }),
+        linux: Some(cri::LinuxPodSandboxStatus {
+            namespaces: Some(cri::Namespace { options: Some(namespaces(&record.namespaces)) }),
+        }),
         labels: record.labels.clone(),
         annotations: record.annotations.clone(),
         runtime_handler: String::new(),

@@ -56,9 +56,10 @@ pub fn make(config: &Config, sandbox: &Sandbox, dns: Option<&cri::DnsConfig>) ->
         Some(dns) if !dns.servers.is_empty() || !dns.searches.is_empty() || !dns.options.is_empty() => {
             fs::write(folder.join("resolv.conf"), resolv_conf(dns))?;
         }
-        _ => drop(fs::copy("/etc/resolv.conf", folder.join("resolv.conf")).or_else(|_| {
-            fs::write(folder.join("resolv.conf"), "").map(|()| 0)
-        })?),
+        _ => drop(
+            fs::copy("/etc/resolv.conf", folder.join("resolv.conf"))
+                .or_else(|_| fs::write(folder.join("resolv.conf"), "").map(|()| 0))?,
+        ),
     }
     if sandbox.namespaces.host_ipc() {
         return Ok(());

@@ -46,7 +46,8 @@ impl Runtime {
 
     /// Takes the sandbox's name and address. Two sandboxes of one name and attempt cannot be.
     fn reserve_sandbox(&self, config: &cri::PodSandboxConfig) -> Result<record::Sandbox, Status> {
-        let metadata = config.metadata.clone().ok_or_else(|| Status::invalid_argument("sandbox config has no metadata"))?;
+        let metadata =
+            config.metadata.clone().ok_or_else(|| Status::invalid_argument("sandbox config has no metadata"))?;
         let linux = config.linux.clone().unwrap_or_default();
         let security = linux.security_context.unwrap_or_default();
         let options = security.namespace_options.unwrap_or_default();
@@ -67,18 +68,29 @@ impl Runtime {
             created_at: now(),
             namespaces,
             address: None,
-            cgroup_parent: if linux.cgroup_parent.is_empty() { self.config().cgroup.clone() } else { linux.cgroup_parent },
+            cgroup_parent: if linux.cgroup_parent.is_empty() {
+                self.config().cgroup.clone()
+            } else {
+                linux.cgroup_parent
+            },
             phase: Phase::Creating,
         };
         let mut state = self.state();
-        let key = |record: &record::Sandbox| (record.namespace.clone(), record.name.clone(), record.uid.clone(), record.attempt);
+        let key = |record: &record::Sandbox| {
+            (record.namespace.clone(), record.name.clone(), record.uid.clone(), record.attempt)
+        };
         if let Some(other) = state.sandboxes.values().find(|other| key(&other.record) == key(&record)) {
-            return Err(Status::already_exists(format!("the name of the sandbox is reserved for {:?}", other.record.id)));
+            return Err(Status::already_exists(format!(
+                "the name of the sandbox is reserved for {:?}",
+                other.record.id
+            )));
         }
         if !record.namespaces.host_network() {
             let pool = state.addresses.as_mut();
-            let pool = pool.ok_or_else(|| Status::unavailable("network is not ready: the pods' address range is not known yet"))?;
-            record.address = Some(pool.take().ok_or_else(|| Status::resource_exhausted("no pod address is free on this node"))?);
+            let pool = pool
+                .ok_or_else(|| Status::unavailable("network is not ready: the pods' address range is not known yet"))?;
+            record.address =
+                Some(pool.take().ok_or_else(|| Status::resource_exhausted("no pod address is free on this node"))?);
         }
         state.sandboxes.insert(record.id.clone(), Sandbox { record: record.clone(), shim: None, pause: None });
         Ok(record)
@@ -101,7 +113,8 @@ impl Runtime {
             _ => None,
         };
         let mut state = self.state();
-        let sandbox = state.sandboxes.get_mut(&id).ok_or_else(|| Status::aborted("the sandbox was removed while it was made"))?;
+        let sandbox =
+            state.sandboxes.get_mut(&id).ok_or_else(|| Status::aborted("the sandbox was removed while it was made"))?;
         sandbox.shim = Some(shim);
         sandbox.pause = pause;
         sandbox.record.phase = Phase::Ready;
@@ -119,9 +132,12 @@ impl Runtime {
         self.save_sandbox(&record.id)?;
         container::cgroup::create(&record.cgroup_parent, limits)
             .map_err(|problem| internal("cannot make the pod's cgroup", problem))?;
-        sandbox_files::make(self.config(), record, dns).map_err(|problem| internal("cannot make the sandbox's files", problem))?;
+        sandbox_files::make(self.config(), record, dns)
+            .map_err(|problem| internal("cannot make the sandbox's files", problem))?;
         match record.address {
-            Some(address) => self.attach(record, address).map_err(|problem| internal("cannot make the pod's network", problem)),
+            Some(address) => {
+                self.attach(record, address).map_err(|problem| internal("cannot make the pod's network", problem))
+            }
             None => Ok(()),
         }
     }
@@ -145,9 +161,11 @@ impl Runtime {
 
     async fn spawn_shim(&self, id: &str) -> Result<Shim, Status> {
         let path = self.config().socket(id);
-        let (socket, pid) = self.0.executable.spawn(&path).map_err(|problem| internal("cannot start a shim", problem))?;
+        let (socket, pid) =
+            self.0.executable.spawn(&path).map_err(|problem| internal("cannot start a shim", problem))?;
         tracing::debug!(sandbox = id, pid, "shim started");
-        Shim::new(id.to_string(), path, socket, self.0.heard.clone()).map_err(|problem| internal("cannot talk to the shim", problem))
+        Shim::new(id.to_string(), path, socket, self.0.heard.clone())
+            .map_err(|problem| internal("cannot talk to the shim", problem))
     }
 
     fn setup(&self, record: &record::Sandbox, linux: &cri::LinuxPodSandboxConfig) -> Setup {
@@ -226,7 +244,8 @@ impl Runtime {
     fn clean_sandbox_files(&self, record: &record::Sandbox) -> Result<(), Status> {
         let config = self.config();
         let failed = |problem: &dyn std::fmt::Display| internal("cannot clean the sandbox up", problem);
-        network::pod::detach(&network::pod::link_name(&config.owner, &record.id)).map_err(|problem| failed(&problem))?;
+        network::pod::detach(&network::pod::link_name(&config.owner, &record.id))
+            .map_err(|problem| failed(&problem))?;
         network::namespace::remove(&config.namespace(&record.id)).map_err(|problem| failed(&problem))?;
         sandbox_files::remove(config, &record.id).map_err(|problem| failed(&problem))?;
         for file in [config.socket(&record.id), config.socket(&record.id).with_extension("log")] {

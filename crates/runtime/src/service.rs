@@ -127,10 +127,14 @@ impl RuntimeService for Runtime {
             let container = state.containers.get(&id).ok_or_else(|| no_container(&id))?;
             (choose::limits(&wanted), container.record.cgroup.clone())
         };
-        let is_running = matches!(self.state().containers.get(&id).map(|container| container.state()), Some(ContainerState::ContainerRunning));
+        let is_running = matches!(
+            self.state().containers.get(&id).map(|container| container.state()),
+            Some(ContainerState::ContainerRunning)
+        );
         if is_running {
             blocking(move || {
-                container::cgroup::update(&cgroup, &limits).map_err(|problem| internal("cannot change the container's limits", problem))
+                container::cgroup::update(&cgroup, &limits)
+                    .map_err(|problem| internal("cannot change the container's limits", problem))
             })
             .await?;
         }
@@ -141,7 +145,10 @@ impl RuntimeService for Runtime {
         Ok(Response::new(UpdateContainerResourcesResponse {}))
     }
 
-    async fn reopen_container_log(&self, request: Request<ReopenContainerLogRequest>) -> Answer<ReopenContainerLogResponse> {
+    async fn reopen_container_log(
+        &self,
+        request: Request<ReopenContainerLogRequest>,
+    ) -> Answer<ReopenContainerLogResponse> {
         let container = self.container_id(&request.into_inner().container_id)?;
         let (shim, _) = self.shim_of(&container)?;
         let reopened = shim.call(Call::ReopenLog { container }).await;
@@ -174,7 +181,10 @@ impl RuntimeService for Runtime {
         Ok(Response::new(ContainerStatsResponse { stats }))
     }
 
-    async fn list_container_stats(&self, request: Request<ListContainerStatsRequest>) -> Answer<ListContainerStatsResponse> {
+    async fn list_container_stats(
+        &self,
+        request: Request<ListContainerStatsRequest>,
+    ) -> Answer<ListContainerStatsResponse> {
         let filter = request.into_inner().filter.unwrap_or_default();
         let wanted = move |container: &state::Container| {
             container.record.id.starts_with(&filter.id)
@@ -191,7 +201,10 @@ impl RuntimeService for Runtime {
         Ok(Response::new(PodSandboxStatsResponse { stats }))
     }
 
-    async fn list_pod_sandbox_stats(&self, request: Request<ListPodSandboxStatsRequest>) -> Answer<ListPodSandboxStatsResponse> {
+    async fn list_pod_sandbox_stats(
+        &self,
+        request: Request<ListPodSandboxStatsRequest>,
+    ) -> Answer<ListPodSandboxStatsResponse> {
         let filter = request.into_inner().filter.unwrap_or_default();
         let wanted = move |sandbox: &state::Sandbox| {
             sandbox.record.id.starts_with(&filter.id) && state::selected(&sandbox.record.labels, &filter.label_selector)
@@ -199,7 +212,10 @@ impl RuntimeService for Runtime {
         Ok(Response::new(ListPodSandboxStatsResponse { stats: self.stats_of_sandboxes(wanted).await? }))
     }
 
-    async fn update_runtime_config(&self, request: Request<UpdateRuntimeConfigRequest>) -> Answer<UpdateRuntimeConfigResponse> {
+    async fn update_runtime_config(
+        &self,
+        request: Request<UpdateRuntimeConfigRequest>,
+    ) -> Answer<UpdateRuntimeConfigResponse> {
         let config = request.into_inner().runtime_config.unwrap_or_default();
         let range = config.network_config.unwrap_or_default().pod_cidr;
         if !range.is_empty() {
@@ -217,8 +233,10 @@ impl RuntimeService for Runtime {
         };
         let network = self.state().addresses.is_some();
         let message = "the pods' address range of this node is not known yet";
-        let conditions =
-            vec![condition("RuntimeReady", true, "", ""), condition("NetworkReady", network, "NetworkPluginNotReady", message)];
+        let conditions = vec![
+            condition("RuntimeReady", true, "", ""),
+            condition("NetworkReady", network, "NetworkPluginNotReady", message),
+        ];
         let features = RuntimeHandlerFeatures { recursive_read_only_mounts: true, user_namespaces: false };
         Ok(Response::new(StatusResponse {
             status: Some(RuntimeStatus { conditions }),
@@ -228,7 +246,10 @@ impl RuntimeService for Runtime {
         }))
     }
 
-    async fn checkpoint_container(&self, _: Request<CheckpointContainerRequest>) -> Answer<CheckpointContainerResponse> {
+    async fn checkpoint_container(
+        &self,
+        _: Request<CheckpointContainerRequest>,
+    ) -> Answer<CheckpointContainerResponse> {
         Err(Status::unimplemented("this runtime does not checkpoint containers"))
     }
 
@@ -236,11 +257,17 @@ impl RuntimeService for Runtime {
         Ok(Response::new(self.listen()))
     }
 
-    async fn list_metric_descriptors(&self, _: Request<ListMetricDescriptorsRequest>) -> Answer<ListMetricDescriptorsResponse> {
+    async fn list_metric_descriptors(
+        &self,
+        _: Request<ListMetricDescriptorsRequest>,
+    ) -> Answer<ListMetricDescriptorsResponse> {
         Err(Status::unimplemented("this runtime has no metrics of its own"))
     }
 
-    async fn list_pod_sandbox_metrics(&self, _: Request<ListPodSandboxMetricsRequest>) -> Answer<ListPodSandboxMetricsResponse> {
+    async fn list_pod_sandbox_metrics(
+        &self,
+        _: Request<ListPodSandboxMetricsRequest>,
+    ) -> Answer<ListPodSandboxMetricsResponse> {
         Err(Status::unimplemented("this runtime has no metrics of its own"))
     }
 
@@ -261,8 +288,11 @@ impl RuntimeService for Runtime {
             state.sandboxes[&id].record.cgroup_parent.clone()
         };
         let limits = choose::limits(&choose::resources(&request.resources.unwrap_or_default()));
-        blocking(move || container::cgroup::update(&cgroup, &limits).map_err(|problem| internal("cannot change the pod's limits", problem)))
-            .await?;
+        blocking(move || {
+            container::cgroup::update(&cgroup, &limits)
+                .map_err(|problem| internal("cannot change the pod's limits", problem))
+        })
+        .await?;
         Ok(Response::new(UpdatePodSandboxResourcesResponse {}))
     }
 }

@@ -61,11 +61,17 @@ impl Runtime {
             let found = state.containers.values().filter(running).filter(|container| wanted(container));
             found.map(|container| (attributes(container), container.record.cgroup.clone())).collect()
         };
-        blocking(move || Ok(groups.into_iter().map(|(attributes, group)| container_stats(attributes, &group)).collect())).await
+        blocking(move || {
+            Ok(groups.into_iter().map(|(attributes, group)| container_stats(attributes, &group)).collect())
+        })
+        .await
     }
 
     /// Statistics of ready sandboxes that are wanted, with those of their containers.
-    pub(crate) async fn stats_of_sandboxes(&self, wanted: impl Fn(&Sandbox) -> bool) -> Result<Vec<cri::PodSandboxStats>, Status> {
+    pub(crate) async fn stats_of_sandboxes(
+        &self,
+        wanted: impl Fn(&Sandbox) -> bool,
+    ) -> Result<Vec<cri::PodSandboxStats>, Status> {
         let found: Vec<_> = {
             let state = self.state();
             let ready = |sandbox: &&Sandbox| sandbox.state() == cri::PodSandboxState::SandboxReady;
@@ -77,7 +83,10 @@ impl Runtime {
             let id = attributes.id.clone();
             let containers = self.stats_of_containers(|container| container.record.sandbox == id).await?;
             let usage = blocking(move || Ok(cgroup::usage(&group))).await?;
-            all.push(cri::PodSandboxStats { attributes: Some(attributes), linux: Some(linux_stats(&usage, containers)) });
+            all.push(cri::PodSandboxStats {
+                attributes: Some(attributes),
+                linux: Some(linux_stats(&usage, containers)),
+            });
         }
         Ok(all)
     }

@@ -100,7 +100,8 @@ fn write(file: &Path, text: &str) -> Result<()> {
 /// Makes a group and sets its limits; a group that is there already gets the limits only.
 pub fn create(path: &str, resources: &Resources) -> Result<()> {
     for folder in folders(path) {
-        fs::create_dir_all(&folder).map_err(|source| Error::io(format!("cannot make cgroup {}", folder.display()), source))?;
+        fs::create_dir_all(&folder)
+            .map_err(|source| Error::io(format!("cannot make cgroup {}", folder.display()), source))?;
     }
     match layout() {
         Layout::V2(root) => delegate(root, path),
@@ -181,7 +182,11 @@ fn collect_processes(folder: &Path, found: &mut Vec<u32>) {
 
 fn child_groups(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+    entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
 }
 
 /// Kills every process of a group and of those below it. Repeats while new ones appear.
@@ -279,7 +284,8 @@ mod tests {
             return;
         }
         let path = format!("/container-test-{}", std::process::id());
-        create(&path, &Resources { memory_limit: Some(64 << 20), pids_limit: Some(50), ..Resources::default() }).unwrap();
+        create(&path, &Resources { memory_limit: Some(64 << 20), pids_limit: Some(50), ..Resources::default() })
+            .unwrap();
         assert_eq!(usage(&path).memory_limit_bytes, Some(64 << 20));
         assert!(processes(&path).is_empty());
         remove(&path).unwrap();

@@ -31,7 +31,8 @@ pub(super) fn read(path: &str) -> Usage {
 }
 
 fn v1(path: &str) -> Usage {
-    let number = |controller: &str, file: &str| folder(controller, path).map_or(0, |folder| number_in(&folder.join(file)));
+    let number =
+        |controller: &str, file: &str| folder(controller, path).map_or(0, |folder| number_in(&folder.join(file)));
     let memory = folder("memory", path).unwrap_or_default();
     let stat = fs::read_to_string(memory.join("memory.stat")).unwrap_or_default();
     let oom = fs::read_to_string(memory.join("memory.oom_control")).unwrap_or_default();
@@ -43,7 +44,8 @@ fn v1(path: &str) -> Usage {
         rss_bytes: field(&stat, "total_rss"),
         page_faults: field(&stat, "total_pgfault"),
         major_page_faults: field(&stat, "total_pgmajfault"),
-        memory_limit_bytes: Some(number("memory", "memory.limit_in_bytes")).filter(|limit| *limit > 0 && *limit < NO_LIMIT_BYTES),
+        memory_limit_bytes: Some(number("memory", "memory.limit_in_bytes"))
+            .filter(|limit| *limit > 0 && *limit < NO_LIMIT_BYTES),
         processes: number("pids", "pids.current"),
         oom_kills: field(&oom, "oom_kill"),
     }

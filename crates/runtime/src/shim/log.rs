@@ -144,8 +144,12 @@ mod tests {
         log.append(Output::Stdout, b"end", 0);
         log.finish(Output::Stdout, 0);
         let text = std::fs::read_to_string(path).unwrap();
-        let tags: Vec<String> =
-            text.lines().map(|line| line.splitn(4, ' ').skip(1).map(|word| &word[..word.len().min(6)]).collect::<Vec<_>>().join(" ")).collect();
+        let tags: Vec<String> = text
+            .lines()
+            .map(|line| {
+                line.splitn(4, ' ').skip(1).map(|word| &word[..word.len().min(6)]).collect::<Vec<_>>().join(" ")
+            })
+            .collect();
         assert_eq!(tags, ["stdout F a", "stdout F bc", "stderr P xxxxxx", "stderr F x", "stderr F ", "stdout F end"]);
     }
 }

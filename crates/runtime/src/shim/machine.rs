@@ -12,9 +12,7 @@ use rustix::io::Errno;
 use super::creator::{self, Streams};
 use super::log::{Log, Output};
 use super::outputs::{Container, Drained};
-use super::protocol::{
-    Answer, Call, ContainerState, End, Exec, Message, Request, Setup, Start, Stream, VERSION,
-};
+use super::protocol::{Answer, Call, ContainerState, End, Exec, Message, Request, Setup, Start, Stream, VERSION};
 use super::replies::{Outcome, Pending, Work};
 use super::{entrant, process, wire};
 
@@ -270,7 +268,9 @@ impl Machine {
 
     fn running(&self, id: &str) -> Result<&Container, Refusal> {
         let container = self.containers.get(id).filter(|container| container.state.pid != 0);
-        container.filter(|container| container.state.end.is_none()).ok_or_else(|| format!("container {id} is not running"))
+        container
+            .filter(|container| container.state.end.is_none())
+            .ok_or_else(|| format!("container {id} is not running"))
     }
 
     fn add_pending(&mut self, pending: Pending) -> io::Result<()> {
@@ -349,7 +349,12 @@ impl Machine {
         }
     }
 
-    fn started(&mut self, id: &str, result: Result<i32, Refusal>, master: Option<OwnedFd>) -> Result<ContainerState, Refusal> {
+    fn started(
+        &mut self,
+        id: &str,
+        result: Result<i32, Refusal>,
+        master: Option<OwnedFd>,
+    ) -> Result<ContainerState, Refusal> {
         let pid = match result {
             Ok(pid) => pid,
             Err(problem) => {
@@ -409,7 +414,9 @@ impl Machine {
     }
 
     fn container_ended(&mut self, id: &str, exit_code: i32) {
-        let Some(container) = self.containers.get_mut(id).filter(|container| container.state.end.is_none()) else { return };
+        let Some(container) = self.containers.get_mut(id).filter(|container| container.state.end.is_none()) else {
+            return;
+        };
         let oom_killed = container::cgroup::usage(&container.cgroup).oom_kills > 0;
         // With a shared process id namespace its other processes are still there.
         let _ = container::cgroup::kill(&container.cgroup);
@@ -533,7 +540,8 @@ fn enter_namespaces(setup: &Setup) -> Result<(), Refusal> {
     flags.set(UnshareFlags::NEWUTS, setup.hostname.is_some());
     unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(text)?;
     if let Some(hostname) = &setup.hostname {
-        rustix::system::sethostname(hostname.as_bytes()).map_err(|problem| format!("cannot set the host name: {problem}"))?;
+        rustix::system::sethostname(hostname.as_bytes())
+            .map_err(|problem| format!("cannot set the host name: {problem}"))?;
     }
     for (name, value) in &setup.sysctls {
         let path = format!("/proc/sys/{}", name.replace('.', "/"));

@@ -27,7 +27,11 @@ pub fn child_signals() -> io::Result<OwnedFd> {
 pub fn become_reaper() -> io::Result<()> {
     unsafe {
         libc::setsid();
-        if libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        if libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
     }
 }
 

@@ -34,18 +34,36 @@ pub enum Call {
     /// Create and start a container.
     Start(Box<Start>),
     /// Send a signal to a container's first process, or to all of its processes.
-    Signal { container: String, signal: i32, all: bool },
+    Signal {
+        container: String,
+        signal: i32,
+        all: bool,
+    },
     /// Forget a container that has ended.
-    Forget { container: String },
-    ReopenLog { container: String },
+    Forget {
+        container: String,
+    },
+    ReopenLog {
+        container: String,
+    },
     /// Run an extra process. Answered with its streams.
     Exec(Exec),
-    SignalExec { exec: String, signal: i32 },
+    SignalExec {
+        exec: String,
+        signal: i32,
+    },
     /// A copy of a container's output from now on, and its input. Answered with streams.
-    Attach { container: String },
-    CloseInput { container: String },
+    Attach {
+        container: String,
+    },
+    CloseInput {
+        container: String,
+    },
     /// A socket that is connecting to a port of the pod's loopback interface.
-    Connect { port: u16, ipv6: bool },
+    Connect {
+        port: u16,
+        ipv6: bool,
+    },
     /// Kill everything and end.
     Shutdown,
 }
@@ -105,11 +123,19 @@ pub enum Message {
 pub enum Answer {
     Done,
     /// The first process of the shared process id namespace.
-    Setup { pause: Option<i32> },
-    State { version: u32, pause: Option<i32>, containers: Vec<ContainerState> },
+    Setup {
+        pause: Option<i32>,
+    },
+    State {
+        version: u32,
+        pause: Option<i32>,
+        containers: Vec<ContainerState>,
+    },
     Started(ContainerState),
     /// The descriptors with this packet, in this order.
-    Streams { streams: Vec<Stream> },
+    Streams {
+        streams: Vec<Stream>,
+    },
 }
 
 /// What a descriptor is for, seen from outside the container.

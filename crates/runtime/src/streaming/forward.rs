@@ -76,7 +76,9 @@ pub async fn over_spdy<S: AsyncRead + AsyncWrite + Send + 'static>(runtime: &Run
             "error" => pair.error = Some(stream),
             _ => continue,
         }
-        if let Some(Pair { data: Some(data), error: Some(error) }) = pairs.remove(&key).map(|pair| keep(&mut pairs, &key, pair)) {
+        if let Some(Pair { data: Some(data), error: Some(error) }) =
+            pairs.remove(&key).map(|pair| keep(&mut pairs, &key, pair))
+        {
             running.spawn(forward(runtime.clone(), sandbox.to_string(), port, data, error));
         }
     }

@@ -30,7 +30,10 @@ pub enum Input {
     Stdin(Bytes),
     /// Nothing more will come; output still may.
     StdinEnd,
-    Resize { columns: u16, rows: u16 },
+    Resize {
+        columns: u16,
+        rows: u16,
+    },
 }
 
 #[derive(Debug)]
@@ -41,7 +44,12 @@ pub enum Output {
 
 /// Runs a session to its end. `input` is closed when the client is gone, and only then; the process notices by its closed
 /// streams, or by its terminal hanging up.
-pub async fn run(runtime: &Runtime, session: Session, input: mpsc::Receiver<Input>, output: mpsc::Sender<Output>) -> Ending {
+pub async fn run(
+    runtime: &Runtime,
+    session: Session,
+    input: mpsc::Receiver<Input>,
+    output: mpsc::Sender<Output>,
+) -> Ending {
     let ending = match session {
         Session::Exec { container, args, streams } => exec(runtime, container, args, streams, input, output).await,
         Session::Attach { container, stdin_once, streams } => {
@@ -81,7 +89,8 @@ async fn attach(
 ) -> Result<Ending, String> {
     let words = |problem: &dyn std::fmt::Display| format!("error attaching to container: {problem}");
     let (shim, _) = runtime.shim_of(&container).map_err(|problem| words(&problem.message()))?;
-    let streams = shim.streams(Call::Attach { container: container.clone() }).await.map_err(|problem| words(&problem))?;
+    let streams =
+        shim.streams(Call::Attach { container: container.clone() }).await.map_err(|problem| words(&problem))?;
     let joined = Joined::new(streams, wanted).map_err(|problem| words(&problem))?;
     let close = stdin_once.then_some((shim, container));
     joined.until_output_ends(input, output, close).await;
@@ -140,7 +149,12 @@ impl Joined {
     }
 
     /// For a container that runs anyway: until it ends, or the client goes.
-    async fn until_output_ends(self, input: mpsc::Receiver<Input>, output: mpsc::Sender<Output>, close: Option<(Shim, String)>) {
+    async fn until_output_ends(
+        self,
+        input: mpsc::Receiver<Input>,
+        output: mpsc::Sender<Output>,
+        close: Option<(Shim, String)>,
+    ) {
         let Joined { stdin, stdout, stderr, terminal, .. } = self;
         let mut feeding = tokio::spawn(feed(input, stdin, terminal, close));
         tokio::select! {
@@ -247,7 +261,10 @@ impl Terminal {
 
     fn resize(&self, columns: u16, rows: u16) {
         // A terminal that is gone has no size.
-        let _ = rustix::termios::tcsetwinsize(&self.0, Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 });
+        let _ = rustix::termios::tcsetwinsize(
+            &self.0,
+            Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 },
+        );
     }
 }
 

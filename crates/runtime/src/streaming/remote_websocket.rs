@@ -40,7 +40,9 @@ pub async fn run(runtime: &Runtime, session: Session, protocol: &str, connection
         }
     });
     // The older protocol promises the client that each of its channels is there.
-    for channel in [Some(STDOUT).filter(|_| wanted.stdout), Some(STDERR).filter(|_| wanted.stderr)].into_iter().flatten() {
+    for channel in
+        [Some(STDOUT).filter(|_| wanted.stdout), Some(STDERR).filter(|_| wanted.stderr)].into_iter().flatten()
+    {
         if sink.send(framing.encode(channel, b"")).await.is_err() {
             return;
         }

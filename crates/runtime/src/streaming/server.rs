@@ -68,7 +68,10 @@ async fn connection(inner: Weak<Inner>, socket: tokio::net::TcpStream) {
             })
         }
     });
-    let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).with_upgrades().await;
+    let served = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades()
+        .await;
     if let Err(problem) = served {
         tracing::debug!(%problem, "a streaming connection broke");
     }
@@ -142,8 +145,10 @@ fn choose(known: &[&'static str], offers: &[String]) -> Option<&'static str> {
 }
 
 fn switching<'a>(protocol: &str, more: impl IntoIterator<Item = (&'a str, String)>) -> Response<Body> {
-    let mut builder =
-        Response::builder().status(StatusCode::SWITCHING_PROTOCOLS).header(CONNECTION, "Upgrade").header(UPGRADE, protocol);
+    let mut builder = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(CONNECTION, "Upgrade")
+        .header(UPGRADE, protocol);
     for (name, value) in more {
         builder = builder.header(name, value);
     }
@@ -152,7 +157,9 @@ fn switching<'a>(protocol: &str, more: impl IntoIterator<Item = (&'a str, String
 
 async fn run(runtime: Runtime, session: Session, protocol: Protocol, connection: Connection) {
     match (session, protocol) {
-        (Session::Forward { sandbox, .. }, Protocol::Spdy(_)) => forward::over_spdy(&runtime, &sandbox, connection).await,
+        (Session::Forward { sandbox, .. }, Protocol::Spdy(_)) => {
+            forward::over_spdy(&runtime, &sandbox, connection).await
+        }
         (Session::Forward { sandbox, .. }, Protocol::WebSocket(TUNNEL_PROTOCOL)) => {
             forward::over_spdy(&runtime, &sandbox, websocket::tunnel(connection)).await;
         }

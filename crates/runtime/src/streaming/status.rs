@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 pub enum Ending {
     Success,
     /// The command ran and gave this code.
-    Code { code: i32, args: Vec<String> },
+    Code {
+        code: i32,
+        args: Vec<String>,
+    },
     /// It could not be carried out.
     Failed(String),
 }

@@ -46,7 +46,9 @@ impl Framing {
                 bytes.extend_from_slice(payload);
                 Message::Binary(bytes.into())
             }
-            Framing::Base64 => Message::Text(format!("{}{}", char::from(b'0' + channel), STANDARD.encode(payload)).into()),
+            Framing::Base64 => {
+                Message::Text(format!("{}{}", char::from(b'0' + channel), STANDARD.encode(payload)).into())
+            }
         }
     }
 

@@ -39,7 +39,8 @@ pub async fn a_container_is_stopped_and_removed(node: &Node) {
         let request = RemoveContainerRequest { container_id: second.clone() };
         RuntimeService::remove_container(&node.runtime(), Request::new(request)).await.unwrap();
     }
-    let list = node.runtime().list_containers(Request::new(ListContainersRequest::default())).await.unwrap().into_inner();
+    let list =
+        node.runtime().list_containers(Request::new(ListContainersRequest::default())).await.unwrap().into_inner();
     assert_eq!(list.containers.len(), 1);
     let request = StopPodSandboxRequest { pod_sandbox_id: pod.clone() };
     node.runtime().stop_pod_sandbox(Request::new(request.clone())).await.unwrap();
@@ -80,7 +81,8 @@ pub async fn a_killed_shim_is_buried(node: &Node) {
     let shim: i32 = shim.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     let status = std::fs::read_to_string(format!("/proc/{shim}/status")).unwrap();
     eprintln!("  shim {}", status.lines().filter(|line| line.contains("Rss")).collect::<Vec<_>>().join(" "));
-    rustix::process::kill_process(rustix::process::Pid::from_raw(shim).unwrap(), rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(shim).unwrap(), rustix::process::Signal::KILL)
+        .unwrap();
     let status = node.ended(&id).await;
     assert_eq!(status.exit_code, 137);
     let request = PodSandboxStatusRequest { pod_sandbox_id: pod.clone(), verbose: false };
@@ -99,7 +101,8 @@ pub async fn limits_and_users_hold(node: &Node) {
     let pod = node.pod("limits").await;
     let mut config = node.container_config("sleep 1000");
     let linux = config.linux.as_mut().unwrap();
-    linux.resources = Some(LinuxContainerResources { memory_limit_in_bytes: 64 << 20, cpu_shares: 512, ..Default::default() });
+    linux.resources =
+        Some(LinuxContainerResources { memory_limit_in_bytes: 64 << 20, cpu_shares: 512, ..Default::default() });
     let security = linux.security_context.as_mut().unwrap();
     security.run_as_username = "www".into();
     security.no_new_privs = true;
@@ -119,7 +122,8 @@ pub async fn limits_and_users_hold(node: &Node) {
     assert_eq!(status, "CapEff: 0000000000000000\nCapBnd: 0000000000000000\nNoNewPrivs: 1\nSeccomp: 2");
     let init = said("grep -E 'CapEff|CapBnd|NoNewPrivs|Seccomp:' /proc/1/status | tr -s '\\t ' ' '").await;
     assert_eq!(init, status);
-    let stats = node.runtime().container_stats(Request::new(ContainerStatsRequest { container_id: id.clone() })).await.unwrap();
+    let stats =
+        node.runtime().container_stats(Request::new(ContainerStatsRequest { container_id: id.clone() })).await.unwrap();
     let memory = stats.into_inner().stats.unwrap().memory.unwrap();
     assert!(memory.available_bytes.unwrap().value < 64 << 20);
     assert_eq!(said("ls /sys/class/net | tr '\\n' ' '").await, "eth0 lo");

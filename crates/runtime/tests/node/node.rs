@@ -78,14 +78,22 @@ impl Node {
 
     pub fn pod_config(&self, name: &str) -> PodSandboxConfig {
         PodSandboxConfig {
-            metadata: Some(PodSandboxMetadata { name: name.into(), uid: format!("uid-{name}"), namespace: "test".into(), attempt: 0 }),
+            metadata: Some(PodSandboxMetadata {
+                name: name.into(),
+                uid: format!("uid-{name}"),
+                namespace: "test".into(),
+                attempt: 0,
+            }),
             hostname: name.into(),
             log_directory: self.folder.join("logs").to_string_lossy().into_owned(),
             labels: [("app".to_string(), name.to_string())].into(),
             linux: Some(LinuxPodSandboxConfig {
                 cgroup_parent: format!("{}/pod{name}", self.config.cgroup),
                 security_context: Some(LinuxSandboxSecurityContext {
-                    namespace_options: Some(NamespaceOption { pid: NamespaceMode::Container.into(), ..Default::default() }),
+                    namespace_options: Some(NamespaceOption {
+                        pid: NamespaceMode::Container.into(),
+                        ..Default::default()
+                    }),
                     ..Default::default()
                 }),
                 ..Default::default()
@@ -107,7 +115,10 @@ impl Node {
             log_path: "main/0.log".into(),
             linux: Some(LinuxContainerConfig {
                 security_context: Some(LinuxContainerSecurityContext {
-                    namespace_options: Some(NamespaceOption { pid: NamespaceMode::Container.into(), ..Default::default() }),
+                    namespace_options: Some(NamespaceOption {
+                        pid: NamespaceMode::Container.into(),
+                        ..Default::default()
+                    }),
                     ..Default::default()
                 }),
                 ..Default::default()
@@ -118,7 +129,11 @@ impl Node {
 
     pub async fn create(&self, pod: &str, config: ContainerConfig) -> String {
         let request = CreateContainerRequest { pod_sandbox_id: pod.into(), config: Some(config), sandbox_config: None };
-        RuntimeService::create_container(&self.runtime(), Request::new(request)).await.unwrap().into_inner().container_id
+        RuntimeService::create_container(&self.runtime(), Request::new(request))
+            .await
+            .unwrap()
+            .into_inner()
+            .container_id
     }
 
     pub async fn start(&self, id: &str) -> Result<(), tonic::Status> {
@@ -158,7 +173,8 @@ impl Node {
     /// Waits, by events, until the container has ended.
     pub async fn ended(&self, id: &str) -> ContainerStatus {
         use futures::StreamExt;
-        let mut events = self.runtime().get_container_events(Request::new(GetEventsRequest {})).await.unwrap().into_inner();
+        let mut events =
+            self.runtime().get_container_events(Request::new(GetEventsRequest {})).await.unwrap().into_inner();
         let waited = tokio::time::timeout(Duration::from_secs(20), async {
             loop {
                 let status = self.status(id).await;

@@ -17,7 +17,10 @@ pub async fn exec_sync_answers(node: &Node) {
     let begin = std::time::Instant::now();
     let answer = node.sh(&id, "echo out; echo err >&2; exit 4").await;
     eprintln!("  exec after {} ms", begin.elapsed().as_millis());
-    assert_eq!((answer.stdout.as_slice(), answer.stderr.as_slice(), answer.exit_code), (&b"out\n"[..], &b"err\n"[..], 4));
+    assert_eq!(
+        (answer.stdout.as_slice(), answer.stderr.as_slice(), answer.exit_code),
+        (&b"out\n"[..], &b"err\n"[..], 4)
+    );
     let request = |cmd: &[&str]| ExecSyncRequest {
         container_id: id.clone(),
         cmd: cmd.iter().map(|word| word.to_string()).collect(),
@@ -54,7 +57,13 @@ fn exec(id: &str, script: &str, tty: bool) -> ExecRequest {
 pub async fn exec_over_websocket(node: &Node) {
     let pod = node.pod("ws").await;
     let id = node.run(&pod, "sleep 1000").await;
-    let url = node.runtime().exec(Request::new(exec(&id, "cat; echo oops >&2; exit 3", false))).await.unwrap().into_inner().url;
+    let url = node
+        .runtime()
+        .exec(Request::new(exec(&id, "cat; echo oops >&2; exit 3", false)))
+        .await
+        .unwrap()
+        .into_inner()
+        .url;
     let mut socket = connect(&url, "v5.channel.k8s.io").await;
     socket.send(Message::Binary(b"\x00hello".to_vec().into())).await.unwrap();
     socket.send(Message::Binary(vec![255, 0].into())).await.unwrap();
@@ -63,7 +72,9 @@ pub async fn exec_over_websocket(node: &Node) {
     assert!(error.contains(r#""reason":"NonZeroExitCode""#) && error.contains(r#""message":"3""#), "{error}");
     // A token is good once.
     let address = url.strip_prefix("http://").unwrap().split('/').next().unwrap().to_string();
-    let again = tokio_tungstenite::client_async(url.replace("http://", "ws://"), TcpStream::connect(address).await.unwrap()).await;
+    let again =
+        tokio_tungstenite::client_async(url.replace("http://", "ws://"), TcpStream::connect(address).await.unwrap())
+            .await;
     assert!(again.is_err());
 }
 
@@ -86,7 +97,8 @@ pub async fn attach_sees_output_and_gives_input(node: &Node) {
     (config.stdin, config.stdin_once) = (true, true);
     let id = node.create(&pod, config).await;
     node.start(&id).await.unwrap();
-    let request = AttachRequest { container_id: id.clone(), stdin: true, stdout: true, stderr: true, ..Default::default() };
+    let request =
+        AttachRequest { container_id: id.clone(), stdin: true, stdout: true, stderr: true, ..Default::default() };
     let url = node.runtime().attach(Request::new(request)).await.unwrap().into_inner().url;
     let mut socket = connect(&url, "v4.channel.k8s.io").await;
     socket.send(Message::Binary(b"\x00something\n".to_vec().into())).await.unwrap();

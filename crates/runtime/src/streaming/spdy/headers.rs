@@ -140,8 +140,9 @@ mod tests {
     fn blocks_survive_the_way_there_and_share_one_stream() {
         let (mut encoder, mut decoder) = (Encoder::new().unwrap(), Decoder::new());
         for port in ["80", "443", "80"] {
-            let headers: Headers =
-                [("streamtype", "data"), ("port", port)].map(|(name, value)| (name.to_string(), value.to_string())).into();
+            let headers: Headers = [("streamtype", "data"), ("port", port)]
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .into();
             assert_eq!(decoder.decode(&encoder.encode(&headers).unwrap()).unwrap(), headers);
         }
     }
