@@ -16,7 +16,7 @@ impl Template {
     /// Upstream's message: `metadata is not found`, `array index out of bounds: …`.
     pub fn find<'a>(&'a self, data: &'a Value, allow_missing: bool) -> Result<Vec<Found<'a>>, String> {
         let mut out = Vec::new();
-        pieces(&self.0, &Cow::Borrowed(data), allow_missing, &mut out)?;
+        pieces(&self.0, Cow::Borrowed(data), allow_missing, &mut out)?;
         Ok(out)
     }
 
@@ -47,14 +47,14 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn pieces<'a>(list: &'a [Piece], data: &Cow<'a, Value>, missing: bool, out: &mut Vec<Found<'a>>) -> Result<(), String> {
+fn pieces<'a>(list: &'a [Piece], data: Cow<'a, Value>, missing: bool, out: &mut Vec<Found<'a>>) -> Result<(), String> {
     for piece in list {
         match piece {
             Piece::Text(text) => out.push(vec![Cow::Owned(Value::String(text.clone()))]),
             Piece::Action(steps) => out.push(walk(steps, vec![data.clone()], missing)?),
             Piece::Range(steps, body) => {
                 for value in walk(steps, vec![data.clone()], missing)? {
-                    pieces(body, &value, missing, out)?;
+                    pieces(body, value, missing, out)?;
                 }
             }
         }
@@ -177,7 +177,7 @@ fn filtered<'a>(filter: &'a Filter, values: Found<'a>, missing: bool) -> Result<
             return Err(format!("{} is not array or slice and cannot be filtered", shown(&value)));
         }
         for item in below(value) {
-            if passes(filter, &item, missing)? {
+            if passes(filter, item.clone(), missing)? {
                 out.push(item);
             }
         }
@@ -185,10 +185,10 @@ fn filtered<'a>(filter: &'a Filter, values: Found<'a>, missing: bool) -> Result<
     Ok(out)
 }
 
-fn passes<'a>(filter: &'a Filter, item: &Cow<'a, Value>, missing: bool) -> Result<bool, String> {
+fn passes<'a>(filter: &'a Filter, item: Cow<'a, Value>, missing: bool) -> Result<bool, String> {
     let lefts = walk(&filter.left, vec![item.clone()], missing);
     let Some((operator, right)) = &filter.comparison else { return Ok(lefts.is_ok_and(|l| !l.is_empty())) };
-    let rights = walk(right, vec![item.clone()], missing)?;
+    let rights = walk(right, vec![item], missing)?;
     let lefts = lefts?;
     match (lefts.as_slice(), rights.as_slice()) {
         ([], _) | (_, []) => Ok(false),
