@@ -115,6 +115,12 @@ impl View<'_> {
         self.cache.snapshot(collection).0.values().map(|held| held.object.tree()).collect()
     }
 
+    pub fn all_in(&self, collection: &str, namespace: &str) -> Vec<Arc<Value>> {
+        let objects = self.cache.snapshot(collection).0;
+        let span = keys::Span::new(namespace, None);
+        objects.range::<_, str>(span.bounds()).map(|(_, held)| held.object.tree()).collect()
+    }
+
     /// Five random characters, as in generated names.
     pub fn name_suffix(&self) -> String {
         self.world.name_suffix()

@@ -4,6 +4,8 @@
 //! and the cached state; it answers with edits or refuses. It runs before the commit and never under a lock.
 
 mod attributes;
+mod default_class;
+mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
 mod node_taint;
@@ -27,11 +29,14 @@ type Plugin = fn(&Asked<'_>, &View<'_>) -> Result<Patch, Refusal>;
 /// In the order in which they are asked.
 pub const PLUGINS: &[(&str, Plugin)] = &[
     ("NamespaceLifecycle", namespace_lifecycle::admit),
+    ("LimitRanger", limit_ranger::admit),
     ("ServiceAccount", service_account::admit),
     ("NodeRestriction", node_restriction::admit),
     ("TaintNodesByCondition", node_taint::admit),
     ("Priority", priority::admit),
     ("DefaultTolerationSeconds", toleration_seconds::admit),
+    ("DefaultStorageClass", default_class::storage),
+    ("DefaultIngressClass", default_class::ingress),
 ];
 
 /// How long a request waits for an object that a controller is about to make (the default ServiceAccount).

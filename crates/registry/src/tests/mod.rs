@@ -5,6 +5,7 @@ mod concurrency;
 mod deletes;
 mod events;
 mod forms;
+mod limits;
 mod lists;
 mod nodes;
 mod pods;
