@@ -12,6 +12,7 @@ mod discovery;
 mod failure;
 mod files;
 mod flags;
+mod print;
 mod select;
 mod session;
 

@@ -26,6 +26,11 @@ use crate::{Client, Events, Transport};
 /// How often a server that says "later" (429, or 5xx with `Retry-After`) is asked again, as client-go does.
 const RETRIES_MAX: usize = 10;
 
+/// Percent-encodes a value for a query.
+pub fn escape(value: &str) -> String {
+    request::escape(value, "")
+}
+
 /// An API server over HTTPS as one identity. Cheap to clone.
 #[derive(Clone)]
 pub struct Https {

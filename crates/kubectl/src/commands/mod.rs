@@ -1,6 +1,8 @@
 //! The commands: one file each, one line in [`COMMANDS`].
 
+mod get;
 mod label;
+mod lines;
 mod version;
 
 use std::future::Future;
@@ -20,7 +22,7 @@ pub struct Entry {
 }
 
 /// The visible table, in kubectl's alphabetical order.
-pub const COMMANDS: &[Entry] = &[label::ENTRY, version::ENTRY];
+pub const COMMANDS: &[Entry] = &[get::ENTRY, label::ENTRY, version::ENTRY];
 
 /// The whole command line.
 pub fn root() -> Command {
