@@ -68,6 +68,14 @@ pub fn within<T: Send>(path: &Path, work: impl FnOnce() -> Result<T> + Send) -> 
     })
 }
 
+/// Runs `work` in a thread of its own in a new network namespace, which ends with it: a place to try things.
+pub fn apart<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    in_thread(move || {
+        leave_for_a_new_one()?;
+        work()
+    })
+}
+
 fn in_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()

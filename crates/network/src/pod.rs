@@ -6,8 +6,8 @@
 //!   HOSTLINK  route ADDRESS/32  ── veth ──   eth0  ADDRESS/32, default via GATEWAY onlink
 //! ```
 //!
-//! The gateway is an address of the host, on any of its links (`host::add_gateway`): the host answers ARP for it on every
-//! veth. Everything here may be repeated, also after a kill in the middle.
+//! The gateway is an address of the host, on any of its links (`host::add_gateway`). Both ends know each other's hardware
+//! address, so nobody asks for one. Everything here may be repeated, also after a kill in the middle.
 
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -151,10 +151,10 @@ fn pair(wanted: &Attachment<'_>, namespace: &File, outside: &mut Socket, inside:
 fn veth<'a>(wanted: &Attachment<'a>, namespace: &File) -> Veth<'a> {
     Veth {
         name: wanted.host_link,
-        mac: hardware_address(wanted.host_link, 0xe2),
+        mac: outer_mac(wanted),
         mtu: wanted.mtu,
         peer_name: INNER_LINK,
-        peer_mac: hardware_address(wanted.host_link, 0xe6),
+        peer_mac: inner_mac(wanted),
         peer_namespace: namespace.as_raw_fd(),
     }
 }
@@ -170,6 +170,7 @@ fn configure_inside(wanted: &Attachment<'_>, index: u32, inside: &mut Socket) ->
     route::add_address(&mut batch, index, wanted.address);
     route::set_up(&mut batch, Which::Index(index));
     route::add_default_route(&mut batch, index, wanted.gateway);
+    route::add_neighbour(&mut batch, index, wanted.gateway, outer_mac(wanted));
     all_but_first(inside.run(batch)?)
 }
 
@@ -180,6 +181,7 @@ fn configure_outside(wanted: &Attachment<'_>, index: u32, outside: &mut Socket) 
     route::set_alias(&mut batch, Which::Index(index), wanted.alias);
     route::set_up(&mut batch, Which::Index(index));
     route::add_host_route(&mut batch, index, wanted.address);
+    route::add_neighbour(&mut batch, index, wanted.address, inner_mac(wanted));
     all_but_first(outside.run(batch)?)
 }
 
@@ -217,7 +219,15 @@ fn remove_link(socket: &mut Socket, name: &str) -> Result<()> {
     }
 }
 
-/// A locally administered address that is the same each time, so that neighbours' caches stay right.
+fn outer_mac(wanted: &Attachment<'_>) -> [u8; 6] {
+    hardware_address(wanted.host_link, 0xe2)
+}
+
+fn inner_mac(wanted: &Attachment<'_>) -> [u8; 6] {
+    hardware_address(wanted.host_link, 0xe6)
+}
+
+/// A locally administered address that is the same each time, so that what the ends know of each other stays right.
 fn hardware_address(name: &str, first: u8) -> [u8; 6] {
     let hash = hash(name).to_be_bytes();
     [first, hash[0], hash[1], hash[2], hash[3], hash[4]]

@@ -266,6 +266,22 @@ fn ipv4(value: &[u8]) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?))
 }
 
+// === neighbours ===
+
+/// Says once and for all which hardware address `address` has on a link, so that nobody asks.
+pub(crate) fn add_neighbour(batch: &mut Batch, link: u32, address: Ipv4Addr, mac: [u8; 6]) {
+    const NDA_DST: u16 = 1;
+    const NDA_LLADDR: u16 = 2;
+    const NUD_PERMANENT: u8 = 0x80;
+    let mut header = [AF_INET, 0, 0, 0, 0, 0, 0, 0, NUD_PERMANENT, 0, 0, 0];
+    header[4..8].copy_from_slice(&link.to_ne_bytes());
+    let operation = format!("add neighbour {address}");
+    batch.push(operation, libc::RTM_NEWNEIGH, REQUEST_ACK | CREATE | REPLACE, &header, |a| {
+        a.bytes(NDA_DST, &address.octets());
+        a.bytes(NDA_LLADDR, &mac);
+    });
+}
+
 // === routes ===
 
 /// `ADDRESS dev LINK scope link`

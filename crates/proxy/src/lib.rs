@@ -12,4 +12,4 @@
 mod drive;
 pub mod plan;
 
-pub use drive::{Config, cleanup, run};
+pub use drive::{Config, check, cleanup, run};

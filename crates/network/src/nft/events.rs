@@ -77,7 +77,7 @@ mod tests {
                 transaction.commit()?;
             }
             remove_table(Family::Ipv4, "kybtest-other")?;
-            let mut all = || std::iter::from_fn(|| events.read("kybtest").ok()).collect::<Vec<_>>();
+            let all = || std::iter::from_fn(|| events.read("kybtest").ok()).collect::<Vec<_>>();
             let before = all();
             remove_table(Family::Ipv4, "kybtest")?;
             Ok((silent, before.contains(&true), all().contains(&true)))

@@ -20,16 +20,18 @@ use std::time::Duration;
 use anyhow::Context;
 use client::cache::{Cache, Change, Subscription};
 use client::{Client, World};
+use machinery::key::Key;
 use network::conntrack;
 use network::nft::{self, Family};
 use network::pool::Cidr;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::plan::{Changes, Index, Place, ServiceFacts, SliceFacts, Stale};
+use crate::plan::{Changes, Endpoint, Index, Place, PortFacts, ServiceFacts, SliceFacts, SlicePort, Stale};
 
 /// After a refused transaction; the next change tries at once.
 const RETRY_MS: u64 = 1_000;
+const TCP: u8 = 6;
 const UDP: u8 = 17;
 
 #[derive(Clone, Debug)]
@@ -68,6 +70,39 @@ pub async fn run(config: Config, client: Client, stop: CancellationToken) -> any
 /// Removes the table; one that is not there is no error.
 pub fn cleanup(table: &str) -> anyhow::Result<()> {
     nft::remove_table(Family::Ipv4, table).with_context(|| format!("remove the service rules in table {table}"))
+}
+
+/// Whether this machine's kernel takes the rules, tried where they touch nobody. Takes a few milliseconds.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    let place = Place { node: config.node.clone(), pods: config.pods, services: config.services };
+    let whole = table::transaction(&config.table, Some(&place), &samples(place.clone()));
+    network::namespace::apart(|| whole.commit())
+        .context("the kernel does not take the rules for Services: it needs nf_tables with NAT, sets and fib (CONFIG_NF_TABLES, CONFIG_NFT_NAT, CONFIG_NFT_MASQ, CONFIG_NFT_FIB_IPV4, CONFIG_NFT_REJECT, CONFIG_NFT_NUMGEN, CONFIG_NFT_CT)")
+}
+
+/// A Service that asks for every kind of rule.
+fn samples(place: Place) -> Changes {
+    let here = std::net::Ipv4Addr::new(192, 0, 2, 1);
+    let port = PortFacts { name: String::new(), protocol: TCP, port: 80, node_port: Some(30_000) };
+    let facts = |affinity_s| ServiceFacts {
+        cluster_ips: vec![here],
+        ports: vec![port.clone()],
+        affinity_s,
+        ..ServiceFacts::default()
+    };
+    let endpoint = |address| Endpoint { address, node: None, ready: true, serving: true, terminating: false };
+    let mut index = Index::new(place);
+    for (name, affinity_s) in [("plain", None), ("sticky", Some(1))] {
+        let key = Key::new("check", name);
+        let slice = SliceFacts {
+            service: Some(key.clone()),
+            ports: vec![SlicePort { name: String::new(), protocol: TCP, port: 80 }],
+            endpoints: vec![endpoint(here), endpoint(std::net::Ipv4Addr::new(192, 0, 2, 2))],
+        };
+        index.apply_service(&key, Some(Arc::new(facts(affinity_s))));
+        index.apply_slice(&key, Arc::new(slice));
+    }
+    index.take()
 }
 
 /// What the two caches say.

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use client::{Events, Transport};
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use machinery::key::Key;
 use machinery::object::Object;
 use machinery::request::{Answer, Content, List, Request, WatchEvent};
 use machinery::status::Status;
@@ -18,7 +17,6 @@ use network::{host, namespace, pod};
 use serde_json::json;
 
 use super::*;
-use crate::plan::{Endpoint, PortFacts, SlicePort};
 
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
 const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 9);
@@ -384,6 +382,15 @@ fn the_running_proxy_follows_the_cluster_and_leaves_its_rules() {
         cleanup(TABLE).unwrap();
         assert!(nft::tables(Family::Ipv4).unwrap().is_empty());
     });
+}
+
+#[test]
+fn this_kernel_takes_the_rules() {
+    let config = Config { table: TABLE.into(), node: "n1".into(), pods: place().pods, services: None };
+    let start = Instant::now();
+    check(&config).unwrap();
+    eprintln!("checked in {:?}", start.elapsed());
+    assert!(!nft::tables(Family::Ipv4).unwrap().contains(&config.table));
 }
 
 #[test]
