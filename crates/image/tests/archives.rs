@@ -1,4 +1,5 @@
 //! Archives of images, good ones and hostile ones. Needs root, for owners and whiteouts.
+#![allow(clippy::unwrap_used)]
 
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};

@@ -1,6 +1,7 @@
 //! The runtime with real containers: needs root. Each test has folders, a cgroup and an address range of its own.
 //!
 //! `cargo test -p runtime --test node [FILTER]`. The image is made from Debian's busybox, if there is one.
+#![allow(clippy::unwrap_used)]
 
 mod life;
 mod node;

@@ -35,10 +35,6 @@ impl Node {
         Node { folder, config, runtime: Mutex::new(None) }
     }
 
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     pub fn runtime(&self) -> Runtime {
         self.runtime.lock().unwrap().clone().unwrap()
     }
@@ -197,10 +193,5 @@ impl Node {
     pub fn log(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.folder.join("logs/main/0.log")).unwrap();
         text.lines().map(|line| line.split_once(' ').unwrap().1.to_string()).collect()
-    }
-
-    pub async fn remove_image(&self) {
-        let image = Some(ImageSpec { image: IMAGE.into(), ..Default::default() });
-        self.runtime().remove_image(Request::new(RemoveImageRequest { image })).await.unwrap();
     }
 }
