@@ -33,7 +33,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 const AUDIT_ID_CHARS_MAX: usize = 256;
 /// Browsers cannot set headers on WebSockets: the token comes as a subprotocol.
-const PROTOCOL_TOKEN: &str = "base64url.bearer.authorization.k8s.io.";
+pub const PROTOCOL_TOKEN: &str = "base64url.bearer.authorization.k8s.io.";
 
 /// Everything that handlers need.
 pub struct Door {

@@ -83,9 +83,15 @@ async fn run(check: Check, front: &Front, stop: &CancellationToken) -> Result<()
         Check::Ping | Check::Done => Ok(()),
         Check::Shutdown if stop.is_cancelled() => Err("process is shutting down".into()),
         Check::Shutdown => Ok(()),
-        Check::Store => {
-            let get = Request::new(Verb::Get, "", "v1", "namespaces").name("kube-system");
-            front.registry.call(&identity::apiserver(), get).await.map(|_| ()).map_err(|s| s.message)
-        }
+        Check::Store => store(front).await,
     }
+}
+
+/// Whether a read is answered.
+///
+/// # Errors
+/// Why it is not.
+pub async fn store(front: &Front) -> Result<(), String> {
+    let get = Request::new(Verb::Get, "", "v1", "namespaces").name("kube-system");
+    front.registry.call(&identity::apiserver(), get).await.map(|_| ()).map_err(|s| s.message)
 }

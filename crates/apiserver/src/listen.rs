@@ -26,14 +26,16 @@ use crate::tls::Tls;
 use crate::wire::Body;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
+/// For the head of a request, and for idle connections before their next one: upstream's idle time.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(90);
 /// How long requests under way may take after `stop`; watches end at once.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// After `accept` failed (no file descriptors left): give connections time to close.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 const H2_STREAMS_MAX: u32 = 1000;
 const H2_WINDOW_BYTES: u32 = 1 << 20;
-const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
+/// The kernel looks for dead peers, so that an idle server sleeps.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 
 /// One side of a connection as the handler sees it.
 #[derive(Clone)]
@@ -87,6 +89,7 @@ async fn connection(
     stop: CancellationToken,
 ) -> Result<(), String> {
     socket.set_nodelay(true).map_err(|e| e.to_string())?;
+    keep_alive(&socket).map_err(|e| e.to_string())?;
     let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await;
     let stream = shaken.map_err(|_| "TLS handshake timed out".to_owned())?.map_err(|e| e.to_string())?;
     let peer = Arc::new(Peer::of(stream.get_ref().1.peer_certificates(), tls.clients.as_ref()));
@@ -104,6 +107,12 @@ async fn connection(
     served.await.map_err(|e| e.to_string())
 }
 
+fn keep_alive(socket: &TcpStream) -> rustix::io::Result<()> {
+    rustix::net::sockopt::set_socket_keepalive(socket, true)?;
+    rustix::net::sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
+    rustix::net::sockopt::set_tcp_keepintvl(socket, KEEPALIVE_IDLE)
+}
+
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
@@ -112,8 +121,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(H2_STREAMS_MAX)
         .initial_stream_window_size(H2_WINDOW_BYTES)
-        .initial_connection_window_size(H2_WINDOW_BYTES)
-        .keep_alive_interval(H2_PING_INTERVAL);
+        .initial_connection_window_size(H2_WINDOW_BYTES);
     builder
 }
 

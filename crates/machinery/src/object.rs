@@ -15,6 +15,8 @@ use serde_json::Value;
 use crate::status::Status;
 
 const METADATA: &[u8] = b"\"metadata\":{";
+const UNTYPED: &[u8] = b"{\"metadata\":{";
+const REVISION: &[u8] = b"\"resourceVersion\":\"";
 
 /// A committed object: bytes, revision and (while held by somebody) decoded forms.
 pub struct Object {
@@ -88,6 +90,35 @@ impl Object {
         [self.stored.slice(..self.cut), Bytes::from(middle), self.stored.slice(self.cut..)]
     }
 
+    /// Bytes that [`Object::write`] appends.
+    pub fn written(&self, typed: bool) -> usize {
+        let head = if typed { self.cut } else { UNTYPED.len() };
+        let digits = self.revision.checked_ilog10().map_or(0, |n| REVISION.len() + n as usize + 2);
+        let comma = usize::from(digits > 0 && self.stored.get(self.cut) != Some(&b'}'));
+        head + digits + comma + self.stored.len() - self.cut
+    }
+
+    /// Appends the JSON to send. Without `typed` it has no kind and apiVersion: an item of a list.
+    pub fn write(&self, typed: bool, out: &mut Vec<u8>) {
+        out.extend_from_slice(if typed { &self.stored[..self.cut] } else { UNTYPED });
+        if self.revision > 0 {
+            out.extend_from_slice(REVISION);
+            let mut digits = [0u8; 20];
+            let (mut at, mut left) = (digits.len(), self.revision);
+            while left > 0 {
+                at -= 1;
+                digits[at] = b'0' + (left % 10) as u8;
+                left /= 10;
+            }
+            out.extend_from_slice(&digits[at..]);
+            out.push(b'"');
+            if self.stored.get(self.cut) != Some(&b'}') {
+                out.push(b',');
+            }
+        }
+        out.extend_from_slice(&self.stored[self.cut..]);
+    }
+
     /// The JSON to send, copied into one buffer.
     pub fn json(&self) -> Vec<u8> {
         self.pieces().concat()
@@ -159,6 +190,22 @@ mod tests {
         assert_eq!(object.tree()["metadata"]["resourceVersion"], "7");
         assert_eq!(object.tree()["data"]["a"], "1");
         assert_eq!(object.at_revision(9).tree()["metadata"]["resourceVersion"], "9");
+    }
+
+    #[test]
+    fn what_is_written_is_what_the_pieces_are() {
+        for (metadata, revision) in [(json!({"name": "x"}), 0), (json!({"name": "x"}), 10), (json!({}), 199)] {
+            let tree = json!({"apiVersion": "v1", "data": {}, "kind": "ConfigMap", "metadata": metadata});
+            let object = Object::from_stored(Object::encode(&tree), revision).unwrap();
+            let mut typed = Vec::new();
+            object.write(true, &mut typed);
+            assert_eq!((typed.len(), &typed), (object.written(true), &object.json()));
+            let mut item = Vec::new();
+            object.write(false, &mut item);
+            assert_eq!(item.len(), object.written(false));
+            let item: Value = serde_json::from_slice(&item).unwrap();
+            assert_eq!((&item["kind"], &item["metadata"]), (&Value::Null, &object.tree()["metadata"]));
+        }
     }
 
     #[test]

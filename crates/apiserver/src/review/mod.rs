@@ -3,6 +3,7 @@
 //! The registry asks through [`registry::Virtual`], after admission; the table [`QUESTIONS`] says who answers what.
 
 mod access;
+mod components;
 mod token;
 mod token_request;
 
@@ -29,6 +30,7 @@ enum Question {
     SelfSubjectAccess,
     SelfSubjectRules,
     TokenRequest,
+    Components,
 }
 
 /// Group, resource, subresource, and what is asked there.
@@ -40,6 +42,7 @@ const QUESTIONS: &[(&str, &str, &str, Question)] = &[
     ("authorization.k8s.io", "selfsubjectaccessreviews", "", Question::SelfSubjectAccess),
     ("authorization.k8s.io", "selfsubjectrulesreviews", "", Question::SelfSubjectRules),
     ("", "serviceaccounts", "token", Question::TokenRequest),
+    ("", "componentstatuses", "", Question::Components),
 ];
 
 /// Has the registry ask this front. It holds the front weakly: the front holds the registry.
@@ -59,6 +62,9 @@ impl Virtual for Reviewer {
     fn call<'a>(&'a self, user: &'a User, request: &'a Request) -> BoxFuture<'a, Result<Answer, Status>> {
         Box::pin(async move {
             let front = self.front.upgrade().ok_or_else(|| Status::unavailable("the server is shutting down"))?;
+            if matches!(self.question, Question::Components) {
+                return components::answer(&front, request).await;
+            }
             let (tree, warnings) = self.answer(&front, user, request).await?;
             Ok(Answer { code: 201, warnings, content: Content::Tree(Arc::new(tree)) })
         })
@@ -74,6 +80,7 @@ impl Reviewer {
             Question::SelfSubjectAccess => access::myself(front, user, request).await,
             Question::SelfSubjectRules => access::my_rules(front, user, request),
             Question::TokenRequest => token_request::answer(front, request).await,
+            Question::Components => Err(Status::method_not_allowed()),
         }
     }
 }

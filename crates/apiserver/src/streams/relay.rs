@@ -1,6 +1,6 @@
 //! One HTTP/1.1 exchange with a kubelet or pod on a connection of its own, and the bytes after an upgrade.
 
-use http::header::{CONNECTION, HOST, HeaderName, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, HOST, HeaderName, SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
@@ -44,11 +44,19 @@ pub fn request(method: &Method, path: &str, query: &str, authority: &str) -> Req
 pub fn with_headers(mut request: Request<Sent>, headers: &HeaderMap) -> Request<Sent> {
     for (name, value) in headers {
         let ours = NOT_PASSED_ON.contains(&name.as_str()) || name.as_str().starts_with("impersonate-");
-        if !ours {
-            request.headers_mut().append(name.clone(), value.clone());
+        let value = if name == SEC_WEBSOCKET_PROTOCOL { without_token(value) } else { value.clone() };
+        if !ours && !value.is_empty() {
+            request.headers_mut().append(name.clone(), value);
         }
     }
     request
+}
+
+/// WebSocket protocols without the one that is a bearer token.
+fn without_token(protocols: &HeaderValue) -> HeaderValue {
+    let parts = protocols.to_str().unwrap_or_default().split(',').map(str::trim);
+    let kept: Vec<_> = parts.filter(|p| !p.starts_with(crate::door::PROTOCOL_TOKEN)).collect();
+    HeaderValue::from_str(&kept.join(", ")).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// The client's body on the request.

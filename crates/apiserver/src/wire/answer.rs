@@ -55,7 +55,8 @@ pub fn answer(answer: Answer, style: Style, typed: bool) -> Response<Body> {
     let plain = style.wanted.encoding == Encoding::Json && !style.pretty;
     let mut response = match answer.content {
         Content::Object(object) if plain => {
-            let mut bytes = object.json();
+            let mut bytes = Vec::with_capacity(object.written(true) + 1);
+            object.write(true, &mut bytes);
             bytes.push(b'\n');
             packed(code, bytes, JSON, style.gzip)
         }

@@ -38,6 +38,15 @@ pub async fn read_body(body: Incoming) -> Result<Bytes, Status> {
 /// # Errors
 /// 405 for methods that the API does not have, 415 for a PATCH of unknown sort.
 pub fn verb(path: &ResourcePath, method: &Method, query: &Query, headers: &HeaderMap) -> Result<Verb, Status> {
+    let item = !path.name.is_empty();
+    let misplaced = match *method {
+        Method::POST => item && path.subresource.is_empty(),
+        Method::PUT | Method::PATCH => !item,
+        _ => false,
+    };
+    if misplaced {
+        return Err(Status::method_not_allowed());
+    }
     Ok(match path.verb(method, query.flag("watch")) {
         "create" => Verb::Create,
         "update" => Verb::Update,

@@ -30,7 +30,7 @@ pub struct ListBody {
 impl ListBody {
     pub fn new(list: List, typed: bool) -> Self {
         let head = head(&list);
-        let items: u64 = list.items.iter().map(|item| item_len(item, typed) as u64).sum();
+        let items: u64 = list.items.iter().map(|item| item.written(typed) as u64).sum();
         let commas = list.items.len().saturating_sub(1) as u64;
         let remaining = head.len() as u64 + items + commas + TAIL.len() as u64;
         let items = list.items.into_iter();
@@ -87,14 +87,16 @@ impl ListBody {
                 chunk.push(b',');
             }
             self.first = false;
-            write_item(&item, self.typed, &mut chunk);
+            item.write(self.typed, &mut chunk);
         }
         chunk
     }
 }
 
 fn head(list: &List) -> Vec<u8> {
-    let mut meta = json!({"resourceVersion": list.revision.to_string()});
+    // What is made up when asked for has no revision.
+    let revision = if list.revision == 0 { String::new() } else { list.revision.to_string() };
+    let mut meta = json!({"resourceVersion": revision});
     if !list.continue_token.is_empty() {
         meta["continue"] = list.continue_token.clone().into();
         if let Some(remaining) = list.remaining {
@@ -103,20 +105,6 @@ fn head(list: &List) -> Vec<u8> {
     }
     let (kind, version) = (json!(list.kind), json!(list.api_version));
     format!("{{\"kind\":{kind},\"apiVersion\":{version},\"metadata\":{meta},\"items\":[").into_bytes()
-}
-
-const UNTYPED_HEAD: &[u8] = b"{\"metadata\":{";
-
-fn item_len(item: &Object, typed: bool) -> usize {
-    let [head, middle, tail] = item.pieces();
-    if typed { head.len() + middle.len() + tail.len() } else { UNTYPED_HEAD.len() + middle.len() + tail.len() }
-}
-
-fn write_item(item: &Object, typed: bool, out: &mut Vec<u8>) {
-    let [head, middle, tail] = item.pieces();
-    out.extend_from_slice(if typed { &head } else { UNTYPED_HEAD });
-    out.extend_from_slice(&middle);
-    out.extend_from_slice(&tail);
 }
 
 #[cfg(test)]

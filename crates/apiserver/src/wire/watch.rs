@@ -69,12 +69,11 @@ fn write_event(event: &WatchEvent, reshape: &mut Reshape, out: &mut Vec<u8>) {
     if let Some(tree) = reshape(event) {
         return write_line(event.change.name(), tree.to_string().as_bytes(), out);
     }
-    let pieces = event.object.pieces();
-    out.reserve(pieces.iter().map(Bytes::len).sum::<usize>() + 64);
+    out.reserve(event.object.written(true) + 64);
     out.extend_from_slice(b"{\"type\":\"");
     out.extend_from_slice(event.change.name().as_bytes());
     out.extend_from_slice(b"\",\"object\":");
-    pieces.iter().for_each(|piece| out.extend_from_slice(piece));
+    event.object.write(true, out);
     out.extend_from_slice(b"}\n");
 }
 

@@ -54,6 +54,8 @@ async fn paths_queries_and_media_types_are_checked() {
         ("GET", "/api/v1/pods?timeout=x", 400),
         ("GET", "/api/v1/pods?resourceVersionMatch=Odd&resourceVersion=1", 422),
         ("POST", "/version", 405),
+        ("POST", "/api/v1/namespaces/default/configmaps/x", 405),
+        ("PUT", "/api/v1/namespaces/default/configmaps", 405),
         ("DELETE", "/api/v1/namespaces/default/configmaps/none", 404),
         ("DELETE", "/api/v1/namespaces/default/configmaps/none?propagationPolicy=Odd", 422),
     ];

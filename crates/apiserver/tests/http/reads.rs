@@ -126,3 +126,13 @@ fn dangling(tree: &Value, prefix: &str, schemas: &Value) -> Vec<String> {
         _ => Vec::new(),
     }
 }
+
+#[tokio::test]
+async fn component_statuses_are_deprecated_and_answered() {
+    let server = Harness::start().await;
+    let got = server.get(&As::Admin, "/api/v1/componentstatuses").await;
+    assert_eq!(got.headers["warning"], "299 - \"v1 ComponentStatus is deprecated in v1.19+\"");
+    assert_eq!(got.json()["items"].as_array().unwrap().len(), 3);
+    let one = server.get(&As::Admin, "/api/v1/componentstatuses/etcd-0").await.json();
+    assert_eq!(one["conditions"][0]["status"], "True");
+}

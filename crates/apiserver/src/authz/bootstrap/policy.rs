@@ -100,7 +100,8 @@ fn detail_line(policy: &mut Policy, detail: &str) -> Option<()> {
         _ => {
             let role = policy.roles.last_mut()?;
             let mut rule = rule(detail)?;
-            if role["metadata"]["name"].as_str()?.starts_with(PREFIX) {
+            let name = role["metadata"]["name"].as_str()?;
+            if name.starts_with(PREFIX) || name == "system:kube-controller-manager" {
                 allow_patch(&mut rule);
             }
             role["rules"].as_array_mut()?.push(rule);
