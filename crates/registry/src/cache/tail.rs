@@ -66,14 +66,28 @@ impl Tail {
     /// The next turn; waits for it. Not every turn concerns the watcher: its selection decides.
     pub async fn next(&mut self) -> Result<Arc<Turn>, Ended> {
         loop {
+            match self.take() {
+                Some(turn) => return turn,
+                None => self.sink.wake.notified().await,
+            }
+        }
+    }
+
+    /// The next turn, if it is here already.
+    pub fn take(&mut self) -> Option<Result<Arc<Turn>, Ended>> {
+        loop {
             if let Some(turn) = self.ready.pop_front() {
-                return Ok(turn);
+                return Some(Ok(turn));
             }
             match self.sink.take() {
                 Arrived::Turns(turns) => self.keep(turns),
-                Arrived::Lagging => self.catch_up()?,
-                Arrived::Closed => return Err(Ended::Closed),
-                Arrived::Nothing => self.sink.wake.notified().await,
+                Arrived::Lagging => {
+                    if let Err(ended) = self.catch_up() {
+                        return Some(Err(ended));
+                    }
+                }
+                Arrived::Closed => return Some(Err(Ended::Closed)),
+                Arrived::Nothing => return None,
             }
         }
     }

@@ -29,6 +29,7 @@ use crate::{Registry, errors, keys};
 /// A watch without `timeoutSeconds` ends after one to two times this, as upstream's does.
 const WATCH_SECONDS_MIN: u64 = 1800;
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+const TURNS_PER_TIMER: usize = 256;
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 pub type Events = BoxStream<'static, Result<WatchEvent, Status>>;
@@ -44,6 +45,7 @@ struct Watching {
     end: BoxFuture<'static, ()>,
     tick: BoxFuture<'static, ()>,
     phase: Phase,
+    taken: usize,
 }
 
 #[derive(PartialEq, Eq)]
@@ -80,6 +82,7 @@ impl Registry {
             end: (self.world.sleep)(Duration::from_secs(seconds)),
             tick: (self.world.sleep)(BOOKMARK_INTERVAL),
             phase: Phase::Live,
+            taken: 0,
         };
         Ok(Box::pin(stream::unfold(watching, |mut watching| async move {
             let event = watching.next().await?;
@@ -161,13 +164,7 @@ impl Watching {
             if self.phase == Phase::Over {
                 return None;
             }
-            let woken = tokio::select! {
-                biased;
-                () = &mut self.end => Woken::End,
-                turn = self.tail.next() => Woken::Turn(turn),
-                () = &mut self.tick => Woken::Tick,
-            };
-            match woken {
+            match self.woken().await {
                 Woken::Turn(Ok(turn)) => self.ready.extend(self.event(&turn)),
                 Woken::Turn(Err(ended)) => return self.ended(ended),
                 Woken::Tick => {
@@ -179,6 +176,22 @@ impl Watching {
                     self.mark();
                 }
             }
+        }
+    }
+
+    async fn woken(&mut self) -> Woken {
+        // A busy watch asks its timers now and then only.
+        self.taken += 1;
+        if !self.taken.is_multiple_of(TURNS_PER_TIMER)
+            && let Some(turn) = self.tail.take()
+        {
+            return Woken::Turn(turn);
+        }
+        tokio::select! {
+            biased;
+            () = &mut self.end => Woken::End,
+            turn = self.tail.next() => Woken::Turn(turn),
+            () = &mut self.tick => Woken::Tick,
         }
     }
 
