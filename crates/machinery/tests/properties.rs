@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use machinery::managed::{self, Writer};
 use machinery::patch;
 use machinery::quantity::{Quantity, canonical};
-use machinery::schema::{Absent, Arena, Field, Merge, Schema, Struct, Type, Zero};
+use machinery::schema::{Absent, Arena, Field, Items, Merge, Schema, Struct, Type, Zero};
 use machinery::selector::LabelSelector;
 use machinery::yaml;
 use proptest::collection::{btree_map, vec};
@@ -18,8 +19,11 @@ fn field(name: &'static str, ty: Type, merge: u16) -> Field {
 
 /// A struct with a keyed list of itself, a set, a plain list, a map, and a struct whose keys are retained.
 fn schema() -> Schema {
-    let merge = |key: &'static str| Merge { patch_merge: true, merge_key: key.into(), ..Merge::default() };
-    let merges = vec![Merge::default(), merge("name"), merge(""), Merge { retain_keys: true, ..Merge::default() }];
+    let merge =
+        |key: &'static str, items| Merge { patch_merge: true, merge_key: key.into(), items, ..Merge::default() };
+    let (keyed, set) = (Items::Map(vec!["name".into()]), Items::Set);
+    let retained = Merge { retain_keys: true, ..Merge::default() };
+    let merges = vec![Merge::default(), merge("name", keyed), merge("", set), retained];
     let fields = vec![
         field("atomic", Type::List(1), 0),
         field("items", Type::List(0), 1),
@@ -72,6 +76,39 @@ fn tree() -> impl Strategy<Value = Value> {
     })
 }
 
+const WRITER: Writer<'static> = Writer { manager: "m", api_version: "x/v1", subresource: "", now: "T" };
+
+/// Without managedFields, order, and what is empty, which Go's types would not write.
+fn content(mut tree: Value) -> Value {
+    machinery::tree::remove(&mut tree, "metadata");
+    bare(tree).unwrap_or_else(|| json!({}))
+}
+
+fn bare(value: Value) -> Option<Value> {
+    match value {
+        Value::Object(map) => {
+            let mut map: Map<_, _> = map.into_iter().filter_map(|(key, value)| Some((key, bare(value)?))).collect();
+            // Nobody owns the order of what merges.
+            for name in ["items", "set"] {
+                if let Some(Value::Array(items)) = map.get_mut(name) {
+                    items.sort_by_key(Value::to_string);
+                }
+            }
+            (!map.is_empty()).then_some(Value::Object(map))
+        }
+        Value::Array(items) => {
+            let items: Vec<_> = items.into_iter().filter_map(bare).collect();
+            (!items.is_empty()).then_some(Value::Array(items))
+        }
+        Value::Null => None,
+        scalar => Some(scalar),
+    }
+}
+
+fn applied(live: &Value, config: &Value, writer: &Writer<'_>) -> managed::Applied {
+    managed::apply(&schema(), live, config, writer, true).unwrap()
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -109,6 +146,27 @@ proptest! {
     #[test]
     fn a_merge_difference_gives_the_other_tree(from in tree(), to in tree()) {
         prop_assert_eq!(patch::merge(&from, &patch::merge_diff(&from, &to)), to);
+    }
+
+    #[test]
+    fn applying_replaces_what_the_same_manager_applied(first in tree(), second in tree()) {
+        let one = applied(&Value::Null, &first, &WRITER).object;
+        prop_assert_eq!(content(one.clone()), content(first.clone()));
+        let again = applied(&one, &first, &WRITER);
+        prop_assert!(again.same, "{} became {}", one, again.object);
+        prop_assert_eq!(&again.object, &one);
+        let two = applied(&one, &second, &WRITER).object;
+        prop_assert_eq!(content(two), content(second));
+    }
+
+    #[test]
+    fn letting_go_leaves_what_others_applied(theirs in tree(), mine in tree()) {
+        let live = applied(&Value::Null, &theirs, &Writer { manager: "other", ..WRITER }).object;
+        // Conflicts are refused, and then there is nothing to let go of.
+        if let Ok(both) = managed::apply(&schema(), &live, &mine, &WRITER, false) {
+            let alone = applied(&both.object, &json!({}), &WRITER).object;
+            prop_assert_eq!(content(alone), content(theirs), "after {}", mine);
+        }
     }
 
     #[test]
