@@ -66,6 +66,7 @@ pub static KINDS: &[&Kind] = &[
     &authorization::self_subject_rules_review::KIND,
     &authorization::subject_access_review::KIND,
     &autoscaling::horizontal_pod_autoscaler::KIND,
+    &autoscaling::horizontal_pod_autoscaler::v1::KIND,
     &batch::cron_job::KIND,
     &batch::job::KIND,
     &networking::ingress_class::KIND,

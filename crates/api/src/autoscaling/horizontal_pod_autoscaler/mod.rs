@@ -14,7 +14,9 @@ use crate::rule;
 use crate::status;
 
 mod cell;
+mod flat;
 mod metrics;
+pub mod v1;
 
 /// Percent of the requested CPU that pods use on average, where nothing else is asked for.
 const CPU_PERCENT: i64 = 80;
