@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -60,13 +61,23 @@ pub fn mounted(target: &Path) -> Result<bool> {
     Ok(table()?.iter().any(|m| m.target == target))
 }
 
+/// Whether a folder is the root of another file system than its parent: cheaper than the whole table, and enough
+/// where nothing but that file system is ever mounted.
+fn is_root(folder: &Path) -> Result<bool> {
+    let device = |path: &Path| at("look at", path, fs::metadata(path)).map(|m| m.dev());
+    match folder.parent() {
+        Some(parent) => Ok(device(folder)? != device(parent)?),
+        None => Ok(true),
+    }
+}
+
 /// Mounts a tmpfs, of at most `bytes` when given, unless there is a mount already.
 ///
 /// # Errors
 /// The kernel refuses.
 pub fn tmpfs(target: &Path, bytes: Option<u64>, mode: u32) -> Result<()> {
     at("create", target, fs::create_dir_all(target))?;
-    if mounted(target)? {
+    if is_root(target)? {
         return Ok(());
     }
     let size = bytes.map(|b| format!(",size={b}")).unwrap_or_default();
@@ -116,7 +127,11 @@ pub fn unmount(target: &Path) -> Result<()> {
 /// The kernel refuses.
 pub fn unmount_below(folder: &Path) -> Result<()> {
     let below: Vec<_> = table()?.into_iter().filter(|m| m.target.starts_with(folder)).collect();
-    below.iter().rev().try_for_each(|m| unmount(&m.target))
+    below.iter().rev().try_for_each(|m| unmount(&m.target))?;
+    if !below.is_empty() && table()?.iter().any(|m| m.target.starts_with(folder)) {
+        return Err(Error::Refused(format!("{} still holds a mount", folder.display())));
+    }
+    Ok(())
 }
 
 /// Unmounts everything below a folder and removes it. A folder that still holds a mount is left and told.
@@ -125,9 +140,6 @@ pub fn unmount_below(folder: &Path) -> Result<()> {
 /// A mount stayed, or the file system refuses.
 pub fn remove_tree(folder: &Path) -> Result<()> {
     unmount_below(folder)?;
-    if table()?.iter().any(|m| m.target.starts_with(folder)) {
-        return Err(Error::Refused(format!("{} still holds a mount", folder.display())));
-    }
     match fs::remove_dir_all(folder) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
         other => at("remove", folder, other),

@@ -14,6 +14,8 @@ pub enum Event {
     Gone,
     /// The runtime says that something of the pod changed, or that it may have missed telling.
     Runtime,
+    /// The network can take sandboxes now.
+    Network,
     /// An object that the pod refers to changed, or its tokens are due.
     Refs,
     /// A probe of the container with this id has a verdict.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container as Spec, Pod};
+use k8s_openapi::api::node::v1::RuntimeClass;
 use machinery::request::Options;
 use rpc::cri::{RemoveContainerRequest, RemovePodSandboxRequest, RunPodSandboxRequest, StopPodSandboxRequest};
 use tonic::Request;
@@ -142,17 +143,32 @@ async fn create_sandbox(cx: &Context, pod: &Pod, attempt: u32) -> Result<(), Str
         let log = config.log_directory.clone();
         std::fs::create_dir_all(&log).map_err(|e| format!("create pod log directory {log} failed: {e}"))?;
         cgroup::create(&resources::cgroup(pod, &cx.facts), &resources::of_pod(pod))?;
-        let runtime_handler = String::new();
+        let runtime_handler = runtime_handler(cx, pod).await?;
         let request = RunPodSandboxRequest { config: Some(config), runtime_handler };
         let answer = cx.runtime.service.run_pod_sandbox(Request::new(request)).await;
         answer.map(drop).map_err(|e| format!("rpc error: code = {:?} desc = {}", e.code(), e.message()))
     };
     let done: Result<(), String> = work.await;
+    if attempt > 0 {
+        let message = "Pod sandbox changed, it will be killed and re-created.";
+        cx.recorder.pod(pod, None, "Normal", "SandboxChanged", message);
+    }
     if let Err(e) = &done {
         let message = format!("Failed to create pod sandbox: {e}");
         cx.recorder.pod(pod, None, "Warning", "FailedCreatePodSandBox", message);
     }
     done
+}
+
+/// The runtime's handler of the pod's RuntimeClass; the default one is empty.
+async fn runtime_handler(cx: &Context, pod: &Pod) -> Result<String, String> {
+    let Some(name) = spec::spec(pod).runtime_class_name.as_deref().filter(|n| !n.is_empty()) else {
+        return Ok(String::new());
+    };
+    match cx.client.get::<RuntimeClass>("", name).await {
+        Ok(class) => Ok(class.handler.clone()),
+        Err(e) => Err(format!("failed to get sandbox runtime: {}", e.message)),
+    }
 }
 
 async fn remove_container(cx: &Context, pod: &Pod, id: &str, name: &str) -> Result<(), String> {

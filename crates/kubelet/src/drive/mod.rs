@@ -18,6 +18,7 @@ mod pods;
 mod probes;
 mod recorder;
 mod refs;
+pub mod remote;
 mod rotate;
 mod start;
 mod stop;
@@ -122,7 +123,7 @@ pub async fn run(config: Config, client: Client, runtime: Runtime, stop: Cancell
     parts.spawn(async move { pods.run(a).await });
     parts.spawn(async move { nodes.run(b).await });
     parts.spawn(async move { services.run(c).await });
-    parts.spawn(node::report(cx.clone(), machine, stop.clone()));
+    parts.spawn(node::report(cx.clone(), registered.clone(), machine, stop.clone()));
     parts.spawn(node::lease(client, registered, stop.clone()));
     parts.spawn(rotate::run(cx.clone(), stop.clone()));
     parts.spawn(pods::listen(cx.clone(), stop.clone()));

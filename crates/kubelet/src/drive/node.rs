@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Request;
 
 use super::context::Context;
+use super::event::Event;
 use super::machine;
 use crate::plan::node::{self, Machine};
 
@@ -64,13 +65,14 @@ async fn register_once(client: &Client, config: &crate::Config, machine: &Machin
 }
 
 /// Keeps the status true: told at once when the runtime or the node's images change, and now and then anyway.
-pub async fn report(cx: Arc<Context>, mut machine: Machine, stop: CancellationToken) {
+pub async fn report(cx: Arc<Context>, registered: Arc<Node>, mut machine: Machine, stop: CancellationToken) {
     let mut told: Option<NodeStatus> = None;
     let mut cidr = String::new();
     let mut nodes = cx.node.subscribe();
     let mut due = tokio::time::Instant::now() + STATUS_REFRESH;
     loop {
-        give_pod_range(&cx, &mut cidr).await;
+        let node = cx.node.get("", &cx.facts.name).or_else(|| Some(registered.clone()));
+        give_pod_range(&cx, node, &mut cidr).await;
         machine.unready = machine::unready(&cx.runtime).await;
         machine.images = machine::images(&cx.runtime).await;
         let now = tokio::time::Instant::now();
@@ -90,13 +92,15 @@ pub async fn report(cx: Arc<Context>, mut machine: Machine, stop: CancellationTo
 }
 
 /// The range of pod addresses goes to the runtime as soon as the controller has given it.
-async fn give_pod_range(cx: &Context, given: &mut String) {
-    let node = cx.node.get("", &cx.facts.name);
+async fn give_pod_range(cx: &Context, node: Option<Arc<Node>>, given: &mut String) {
     let Some(range) = node.and_then(|n| n.spec.clone()).and_then(|s| s.pod_cidr).filter(|r| r != given) else { return };
     let network_config = Some(NetworkConfig { pod_cidr: range.clone() });
     let request = UpdateRuntimeConfigRequest { runtime_config: Some(RuntimeConfig { network_config }) };
     match cx.runtime.service.update_runtime_config(Request::new(request)).await {
-        Ok(_) => *given = range,
+        Ok(_) => {
+            *given = range;
+            cx.mailboxes.tell_all(&Event::Network);
+        }
         Err(e) => tracing::warn!("the runtime did not take the pod range {range}: {}", e.message()),
     }
 }

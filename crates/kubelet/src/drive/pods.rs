@@ -54,6 +54,7 @@ pub async fn run(cx: Arc<Context>, stop: CancellationToken) {
         pods.change(change);
     }
     pods.orphans(&sandboxes);
+    sweep(&pods.cx);
     pods.serve(changes).await;
     while pods.tasks.join_next().await.is_some() {}
 }
@@ -166,6 +167,20 @@ impl Pods {
                 ..Pod::default()
             };
             self.spawn(Start { pod: Arc::new(pod), orphan: true, verdict: None });
+        }
+    }
+}
+
+/// Folders and cgroups of pods that neither the API nor the runtime has: left by a kubelet that was killed.
+fn sweep(cx: &Context) {
+    let folder = format!("{}/pods", cx.config.folders.kubelet);
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for uid in names.filter_map(|e| e.file_name().into_string().ok()).filter(|uid| !cx.mailboxes.has(uid)) {
+        let path = cx.config.folders.pod(&uid);
+        let removed = volume::mounts::remove_tree(std::path::Path::new(&path)).map_err(|e| e.to_string());
+        let removed = removed.and_then(|()| super::cgroup::remove(&cx.config.cgroup_root, &uid));
+        if let Err(e) = removed {
+            tracing::warn!("what is left of pod {uid} stays: {e}");
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use client::Patch;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -21,9 +21,9 @@ use super::event::Event;
 use super::hands::{Hands, Outcome, Scene};
 use super::probes::Probers;
 use crate::plan::probe::Kind;
-use crate::plan::seen::{Failure, Image, Seen, Verdict, Volumes};
+use crate::plan::seen::{Failure, Image, Sandbox, Seen, Verdict, Volumes};
 use crate::plan::step::{Flight, Step};
-use crate::plan::{Plan, differs, plan, spec, status, volumes};
+use crate::plan::{Plan, conditions, differs, plan, spec, status, volumes};
 
 /// The pause after a step failed, doubled each time it fails again.
 const RETRY_S_MIN: i64 = 1;
@@ -36,7 +36,8 @@ const WRITE_RETRY_S: i64 = 1;
 /// What comes back from the task's own children.
 enum Back {
     Step(Step, Outcome),
-    Written(Box<PodStatus>, Result<(), String>),
+    /// What was sent, and the revision at which the API has it.
+    Written(Box<PodStatus>, Result<u64, String>),
 }
 
 struct Task {
@@ -54,8 +55,14 @@ struct Task {
     refresh: bool,
     refresh_at: Option<Timestamp>,
     writing: bool,
+    /// The revision of the last write.
+    written: u64,
     write_retry: Option<Timestamp>,
     wake: Option<Timestamp>,
+}
+
+fn revision(pod: &Pod) -> u64 {
+    pod.metadata.resource_version.as_deref().and_then(|r| r.parse().ok()).unwrap_or(0)
 }
 
 /// What a pod's task begins with.
@@ -100,6 +107,7 @@ pub async fn run(
         refresh: false,
         refresh_at: None,
         writing: false,
+        written: 0,
         write_retry: None,
         wake: None,
     };
@@ -134,6 +142,11 @@ impl Task {
             Ok(observed) => {
                 self.stale = false;
                 self.seen.observed = true;
+                let id = |s: Option<&Sandbox>| s.map(|s| s.id.clone());
+                if id(self.seen.sandbox()) != id(observed.sandboxes.first().filter(|s| s.ready)) {
+                    // What failed in a sandbox that died says nothing about the next one.
+                    self.seen.failures.clear();
+                }
                 self.seen.sandboxes = observed.sandboxes;
                 self.seen.containers = observed.containers;
                 let alive = |id: &String| self.seen.containers.iter().any(|c| c.id == *id);
@@ -209,8 +222,8 @@ impl Task {
             let answer = client.patch::<Pod>(namespace, name, "status", Patch::Strategic(patch)).await;
             let result = match answer {
                 // The object is gone or another one: its deletion will be heard of.
-                Err(e) if e.is_not_found() || e.is_conflict() => Ok(()),
-                other => other.map(drop).map_err(|e| e.message),
+                Err(e) if e.is_not_found() || e.is_conflict() => Ok(0),
+                other => other.map(|pod| revision(&pod)).map_err(|e| e.message),
             };
             Back::Written(Box::new(new), result)
         });
@@ -287,6 +300,9 @@ impl Task {
                 self.pod = Arc::new(pod);
             }
             Event::Runtime => self.stale = true,
+            Event::Network => {
+                self.seen.retries.remove(&Flight::Sandbox);
+            }
             Event::Refs => {
                 self.refresh = true;
                 self.seen.retries.remove(&Flight::Volumes);
@@ -309,11 +325,28 @@ impl Task {
         }
         let spec_changed = pod.spec != self.pod.spec;
         self.take_foreign(&pod);
+        self.notice_overwritten(&pod);
         self.pod = pod;
         if spec_changed {
             self.hold_references();
             self.seen.failures.clear();
             self.forget_changed_images();
+        }
+    }
+
+    /// Conditions of ours that somebody else flipped (a controller that took the node for lost) are told again.
+    fn notice_overwritten(&mut self, pod: &Pod) {
+        if self.writing || revision(pod) <= self.written {
+            return;
+        }
+        let theirs = pod.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+        let ours = self.seen.reported.conditions.as_deref().unwrap_or_default();
+        let flipped = |c: &&PodCondition| {
+            let told = ours.iter().find(|o| o.type_ == c.type_);
+            conditions::owned(&c.type_) && told.is_some_and(|o| o.status != c.status)
+        };
+        if theirs.iter().any(|c| flipped(&c)) {
+            self.seen.reported.conditions = Some(theirs.to_vec());
         }
     }
 
@@ -335,8 +368,8 @@ impl Task {
         let status = pod.status.clone().unwrap_or_default();
         for held in [&mut self.seen.reported, &mut self.seen.latest] {
             let ours = held.conditions.take().unwrap_or_default();
-            let (ours, _): (Vec<_>, Vec<_>) = ours.into_iter().partition(|c| crate::plan::conditions::owned(&c.type_));
-            let theirs = status.conditions.iter().flatten().filter(|c| !crate::plan::conditions::owned(&c.type_));
+            let (ours, _): (Vec<_>, Vec<_>) = ours.into_iter().partition(|c| conditions::owned(&c.type_));
+            let theirs = status.conditions.iter().flatten().filter(|c| !conditions::owned(&c.type_));
             let all: Vec<_> = theirs.cloned().chain(ours).collect();
             held.conditions = Some(all).filter(|c| !c.is_empty());
             held.nominated_node_name = status.nominated_node_name.clone();
@@ -350,7 +383,10 @@ impl Task {
             Ok(Back::Written(status, result)) => {
                 self.writing = false;
                 match result {
-                    Ok(()) => self.seen.reported = *status,
+                    Ok(revision) => {
+                        self.seen.reported = *status;
+                        self.written = self.written.max(revision);
+                    }
                     Err(e) => {
                         tracing::warn!("the status of pod {} was not written: {e}", spec::full_name(&self.pod));
                         self.write_retry = Some(self.cx.now() + SignedDuration::from_secs(WRITE_RETRY_S));
