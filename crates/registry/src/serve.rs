@@ -23,11 +23,19 @@ impl Registry {
         if let Some(by) = self.virtual_at(&request) {
             return self.virtually(user, kind, &request, &*by).await;
         }
+        let mut answer = self.stored(user, kind, &request).await?;
+        if !kind.deprecated.is_empty() {
+            answer.warnings.insert(0, kind.deprecated.to_owned());
+        }
+        Ok(answer)
+    }
+
+    async fn stored(&self, user: &User, kind: &'static Kind, request: &Request) -> Result<Answer, Status> {
         match request.subresource.as_str() {
-            "" if kind.plural == "bindings" && request.verb == Verb::Create => self.bind(user, &request).await,
+            "" if kind.plural == "bindings" && request.verb == Verb::Create => self.bind(user, request).await,
             "" if kind.held == Held::Virtual => Err(Status::method_not_allowed()),
-            "" => self.main(user, kind, &request).await,
-            part => self.part(user, kind, &request, part).await,
+            "" => self.main(user, kind, request).await,
+            part => self.part(user, kind, request, part).await,
         }
     }
 
