@@ -14,6 +14,7 @@ pub mod pull;
 pub mod record;
 pub mod reference;
 pub mod rootfs;
+mod settle;
 pub mod store;
 mod unpack;
 

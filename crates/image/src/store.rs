@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! images/<hex of the id>.json   written to a temporary name, synced, renamed
-//! layers/<chain id>/            unpacked under a temporary name, synced, renamed; never changed afterwards
+//! layers/<chain id>/            unpacked under a temporary name, renamed; never changed afterwards (see [`settle`])
 //! ingest/                       what is under way; emptied when the store is opened
 //! downloads/<hex>               layers that come from a registry; continued after a start
 //! ```
@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 
 use crate::record::{self, Image, Parsed};
-use crate::{Error, Reference, Result, unpack};
+use crate::{Error, Reference, Result, settle, unpack};
 
 /// Digits of a chain id that name its folder: 128 bits, so that a hundred layers fit into one mount's options.
 const LAYER_NAME_LENGTH: usize = 32;
@@ -56,14 +56,15 @@ impl Store {
         for folder in ["images", "layers/.empty", "ingest", "downloads"] {
             fs::create_dir_all(root.join(folder)).map_err(at)?;
         }
+        let layers = root.join("layers");
+        settle::after_start(&layers).map_err(at)?;
         let mut images = BTreeMap::new();
         for entry in fs::read_dir(root.join("images")).map_err(at)?.flatten() {
-            let bytes = fs::read(entry.path()).map_err(at)?;
-            match serde_json::from_slice::<Image>(&bytes) {
-                Ok(image) => drop(images.insert(image.id.clone(), image)),
-                // A temporary file of a write that never finished; its image was not promised to anyone.
-                Err(problem) => {
-                    tracing::warn!(file = %entry.path().display(), %problem, "removing an unreadable image record");
+            let image = serde_json::from_slice::<Image>(&fs::read(entry.path()).map_err(at)?).ok();
+            match image.filter(|image| image.layers.iter().all(|name| layers.join(name).exists())) {
+                Some(image) => drop(images.insert(image.id.clone(), image)),
+                None => {
+                    tracing::warn!(file = %entry.path().display(), "removing an image that a crash left incomplete");
                     fs::remove_file(entry.path()).map_err(at)?;
                 }
             }
@@ -137,6 +138,7 @@ impl Store {
                 let grave = self.ingest_path();
                 fs::rename(entry.path(), &grave).map_err(at)?;
                 fs::remove_dir_all(grave).map_err(at)?;
+                fs::remove_file(self.layers_dir().join(format!("{name}.size"))).map_err(at)?;
                 removed += 1;
             }
         }
@@ -244,16 +246,17 @@ impl Store {
             }
         };
         fs::write(self.layers_dir().join(format!("{name}.size")), bytes.to_string()).map_err(at)?;
-        // One sync of the file system instead of one per file; only then may the name appear.
-        rustix::fs::syncfs(fs::File::open(&folder).map_err(at)?).map_err(|problem| at(problem.into()))?;
+        settle::mark(&self.layers_dir(), name).map_err(at)?;
         match fs::rename(&folder, self.layers_dir().join(name)) {
             // Somebody else unpacked the same layer in the meantime.
             Err(problem) if self.layers_dir().join(name).exists() => {
                 tracing::debug!(name, %problem, "layer was there already");
                 fs::remove_dir_all(&folder).map_err(at)
             }
-            other => other.and_then(|()| sync_folder(&self.layers_dir())).map_err(at),
-        }
+            other => other.map_err(at),
+        }?;
+        settle::in_background(self.layers_dir(), vec![name.to_string()]);
+        Ok(())
     }
 
     fn unpack_checked(&self, layer: &Pending, folder: &Path, below: &[PathBuf]) -> Result<u64> {
