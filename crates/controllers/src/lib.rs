@@ -39,7 +39,6 @@ pub fn table(config: &Config) -> Result<Vec<Arc<dyn Controller>>, String> {
     let range = node_ipam::Range::parse(&config.pod_range);
     let range = range.ok_or_else(|| format!("the pod range {:?} is no IPv4 range", config.pod_range))?;
     Ok(vec![
-        Arc::new(well_known::SystemNamespaces),
         Arc::new(well_known::ApiService { config: config.clone() }),
         Arc::new(well_known::ClusterDns { address: config.dns_service_ip.clone() }),
         Arc::new(service_account::DefaultAccounts),

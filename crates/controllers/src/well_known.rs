@@ -1,15 +1,12 @@
-//! What every cluster has from its first second on: the system namespaces, Service `kubernetes` with its endpoints,
-//! and Service `kube-dns`.
+//! What every cluster has from its first second on: Service `kubernetes` with its endpoints, and Service `kube-dns`.
 //!
 //! Each object has a key of its own, looked at from the start and whenever somebody changes it.
 
 mod api_service;
 mod dns;
-mod namespaces;
 
 pub use api_service::{ApiService, SERVER};
 pub use dns::ClusterDns;
-pub use namespaces::SystemNamespaces;
 
 use control::{Target, Typed, Write};
 use machinery::patch::merge_diff;
@@ -19,8 +16,21 @@ use serde_json::Value;
 fn ensure<T: Typed>(held: Option<&T>, wanted: Value) -> Option<Write> {
     let Some(held) = held else { return Some(Write::create::<T>(wanted)) };
     let now = serde_json::to_value(held).ok()?;
+    let wanted = present(&wanted, &now);
     let differences = named(&wanted, &merge_diff(&now, &wanted));
     (!differences.is_null()).then(|| Write::patch(Target::exactly(held), differences))
+}
+
+/// What is wanted without the empty lists and maps that are not there anyway: absent is how they are stored.
+fn present(wanted: &Value, now: &Value) -> Value {
+    let Some(fields) = wanted.as_object() else { return wanted.clone() };
+    let is_empty = |value: &Value| {
+        value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(serde_json::Map::is_empty)
+    };
+    let kept = fields.iter().filter(|(key, value)| !(is_empty(value) && now.get(*key).is_none()));
+    Value::Object(
+        kept.map(|(key, value)| (key.clone(), present(value, now.get(key).unwrap_or(&Value::Null)))).collect(),
+    )
 }
 
 /// Of a difference only what `wanted` names: the rest is somebody else's. Null when nothing is left.

@@ -25,11 +25,14 @@ pub struct Carried {
     pub occurrences: Vec<Occurrence>,
     /// The first refusal; the steps after it were not tried.
     pub refused: Option<(Write, Status)>,
+    /// Writes that were accepted and changed nothing.
+    pub idle: usize,
 }
 
 struct Done {
     need: Option<Need>,
     name: String,
+    changed: bool,
 }
 
 /// Carries steps out until one is refused.
@@ -74,6 +77,10 @@ impl Carried {
     fn take(&mut self, write: Write, outcome: Result<Done, Status>) -> Option<(Write, Status)> {
         let resource = resource_of(&write.act);
         match outcome {
+            Ok(done) if !done.changed => {
+                self.idle += 1;
+                None
+            }
             Ok(done) => {
                 self.need(resource, done.need);
                 self.occurrences.extend(write.done.as_ref().map(|event| occurrence(event, &done.name, "")));
@@ -173,13 +180,17 @@ async fn perform(client: &Client, write: &Write) -> Result<Done, Status> {
             match client.call(request).await {
                 // Somebody was faster: what was wanted is so.
                 Err(status) if !status.is_not_found() => Err(status),
-                _ => Ok(Done { need: Some(gone), name: at.name.clone() }),
+                _ => Ok(Done { need: Some(gone), name: at.name.clone(), changed: true }),
             }
         }
     }
 }
 
 async fn written(client: &Client, request: Request) -> Result<Done, Status> {
+    let seen = match &request.body {
+        Body::Tree(tree) => meta::resource_version(tree).to_owned(),
+        _ => String::new(),
+    };
     let answer = client.call(request).await?;
     // Only what is stored has a revision to wait for; a review or a binding is no version of the object.
     let need = match &answer.content {
@@ -187,7 +198,8 @@ async fn written(client: &Client, request: Request) -> Result<Done, Status> {
         _ => None,
     };
     let tree = access::tree(answer)?;
-    Ok(Done { need, name: meta::name(&tree).to_owned() })
+    let changed = seen.is_empty() || meta::resource_version(&tree) != seen;
+    Ok(Done { need, name: meta::name(&tree).to_owned(), changed })
 }
 
 /// Names uid and version in the body, as preconditions.

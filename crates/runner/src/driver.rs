@@ -118,6 +118,8 @@ impl Driver {
 
     /// One key from its question to its end: asks are answered, a refusal is reported, in as many rounds.
     async fn turn(&self, key: Key, turn: u64, changed: BTreeMap<Resource, Timestamp>) -> Turned {
+        // A controller with much to do must not keep the others of its thread waiting.
+        tokio::task::yield_now().await;
         let mut heard = Heard { changed, ..Heard::default() };
         let mut needs = Vec::new();
         for _ in 0..ROUNDS_MAX {
@@ -160,6 +162,9 @@ impl Driver {
         let carried = carry(&self.client, plan.steps).await;
         self.tell(carried.occurrences);
         needs.extend(carried.needs);
+        if carried.idle > 0 {
+            tracing::error!(controller = self.controller.name(), "{} writes of a plan changed nothing", carried.idle);
+        }
         if carried.refused.is_none() {
             self.tell(plan.events.iter().map(|event| carry::occurrence(event, "", "")).collect());
         }

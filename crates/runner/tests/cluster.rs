@@ -1,0 +1,302 @@
+//! All controllers over a real registry and store, in one process: what is written here is what a cluster does.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use client::{Client, Events, Options, Patch, Transport, World};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use machinery::identity::User;
+use machinery::request::{Answer, Propagation, Request};
+use machinery::status::Status;
+use registry::Registry;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+struct Inside(Arc<Registry>, User);
+
+impl Transport for Inside {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Answer, Status>> {
+        Box::pin(self.0.call(&self.1, request))
+    }
+
+    fn watch(&self, request: Request) -> BoxFuture<'_, Result<Events, Status>> {
+        Box::pin(async move { self.0.watch(&self.1, request).await.map(|events| events.boxed()) })
+    }
+}
+
+struct Cluster {
+    client: Client,
+    stop: CancellationToken,
+    running: tokio::task::JoinHandle<Result<(), tokio::task::JoinError>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Cluster {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store::embedded::Embedded::open(folder.path(), store::embedded::Config::default()).unwrap();
+        let registry = Registry::open(store, registry::World::real()).await.unwrap();
+        let config = controllers::Config {
+            ca_bundle: "PEM".into(),
+            pod_range: "10.244.0.0/16".into(),
+            node_mask: 24,
+            service_range: "10.96.0.0/16".into(),
+            api_service_ip: "10.96.0.1".into(),
+            api_addresses: vec!["192.0.2.1".into()],
+            api_port: 6443,
+            dns_service_ip: "10.96.0.10".into(),
+        };
+        let inside = registry.clone();
+        let clients =
+            move |name: &str| Client::new(Arc::new(Inside(inside.clone(), User::new(name, ["system:masters"]))));
+        let client = clients("admin");
+        let runner = runner::Config { manager: clients("manager"), clients: Arc::new(clients), world: World::real() };
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(runner::run(runner, controllers::table(&config).unwrap(), stop.clone()));
+        Self { client, stop, running, _folder: folder }
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.running.await.unwrap().unwrap();
+    }
+
+    async fn create<T: client::Typed>(&self, tree: Value) -> Arc<T> {
+        let object: T = serde_json::from_value(tree).unwrap();
+        self.client.create(&object).await.unwrap()
+    }
+}
+
+/// Waits until `look` finds something, and says how long that took.
+async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            println!("{what}: {:?}", begun.elapsed());
+            return found;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{what} does not happen");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn deploy(cluster: &Cluster, namespace: &str, replicas: i32) {
+    cluster
+        .create::<Deployment>(json!({
+            "metadata": { "name": "web", "namespace": namespace },
+            "spec": {
+                "replicas": replicas,
+                "selector": { "matchLabels": { "app": "web" } },
+                "template": {
+                    "metadata": { "labels": { "app": "web" } },
+                    "spec": { "containers": [{ "name": "c", "image": "nginx", "ports": [{ "name": "http", "containerPort": 80 }] }] },
+                },
+            },
+        }))
+        .await;
+}
+
+async fn pods(cluster: &Cluster, namespace: &str) -> Vec<Arc<Pod>> {
+    cluster.client.list_all::<Pod>(namespace, Options::default()).await.unwrap().items
+}
+
+async fn node(cluster: &Cluster, name: &str) {
+    cluster.create::<Node>(json!({ "metadata": { "name": name } })).await;
+    let now = machinery::time::format(jiff::Timestamp::now());
+    let ready = json!({ "type": "Ready", "status": "True", "lastHeartbeatTime": now, "lastTransitionTime": now });
+    let status = json!({ "conditions": [ready] });
+    cluster.client.patch_status::<Node>("", name, status).await.unwrap();
+}
+
+/// Plays the kubelet: binds a pod and calls it ready.
+async fn run(cluster: &Cluster, pod: &Pod, node: &str, ip: &str) {
+    let (namespace, name) = (pod.metadata.namespace.as_deref().unwrap(), pod.metadata.name.as_deref().unwrap());
+    let binding = json!({ "apiVersion": "v1", "kind": "Binding", "metadata": { "name": name }, "target": { "kind": "Node", "name": node } });
+    let pods = client::Resource::of::<Pod>();
+    cluster.client.create_tree(&pods, namespace, name, "binding", binding).await.unwrap();
+    let now = machinery::time::format(jiff::Timestamp::now());
+    let ready = json!([{ "type": "Ready", "status": "True", "lastTransitionTime": now }]);
+    let status = json!({ "phase": "Running", "podIP": ip, "podIPs": [{ "ip": ip }], "conditions": ready });
+    cluster.client.patch_status::<Pod>(namespace, name, status).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cluster_has_what_every_cluster_has() {
+    let cluster = Cluster::start().await;
+    let client = &cluster.client;
+    eventually("default account", async || client.get::<ServiceAccount>("default", "default").await.ok()).await;
+    let map = eventually("root CA", async || client.get::<ConfigMap>("default", "kube-root-ca.crt").await.ok()).await;
+    assert_eq!(map.data.as_ref().unwrap()["ca.crt"], "PEM");
+    let service = eventually("kubernetes", async || client.get::<Service>("default", "kubernetes").await.ok()).await;
+    assert_eq!(service.spec.as_ref().unwrap().cluster_ip.as_deref(), Some("10.96.0.1"));
+    let dns = eventually("kube-dns", async || client.get::<Service>("kube-system", "kube-dns").await.ok()).await;
+    assert_eq!(dns.spec.as_ref().unwrap().cluster_ip.as_deref(), Some("10.96.0.10"));
+    eventually("its endpoints", async || client.get::<Endpoints>("default", "kubernetes").await.ok()).await;
+    node(&cluster, "n1").await;
+    eventually("pod range and no taints", async || {
+        let node = client.get::<Node>("", "n1").await.ok()?;
+        let spec = node.spec.as_ref()?;
+        (spec.pod_cidr.as_deref() == Some("10.244.0.0/24") && spec.taints.is_none()).then_some(())
+    })
+    .await;
+    eventually("DNS of the node", async || {
+        let slice = client.get::<EndpointSlice>("kube-system", "kube-dns").await.ok()?;
+        (slice.endpoints.as_ref()?.first()?.addresses == ["10.244.0.1"]).then_some(())
+    })
+    .await;
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn a_deployment_becomes_pods_and_endpoints_and_goes() {
+    let cluster = Cluster::start().await;
+    let client = &cluster.client;
+    node(&cluster, "n1").await;
+    eventually("account", async || client.get::<ServiceAccount>("default", "default").await.ok()).await;
+    cluster
+        .create::<Service>(json!({
+            "metadata": { "name": "web", "namespace": "default" },
+            "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80, "targetPort": "http" }] },
+        }))
+        .await;
+    deploy(&cluster, "default", 3).await;
+    let made = eventually("three pods", async || Some(pods(&cluster, "default").await).filter(|p| p.len() == 3)).await;
+    for (at, pod) in made.iter().enumerate() {
+        run(&cluster, pod, "n1", &format!("10.244.0.{}", at + 5)).await;
+    }
+    eventually("three endpoints", async || {
+        let slices = client.list_all::<EndpointSlice>("default", Options::default()).await.unwrap().items;
+        let slice = slices.iter().find(|s| s.metadata.generate_name.as_deref() == Some("web-"))?;
+        let ready = slice.endpoints.iter().flatten().filter(|e| e.conditions.as_ref().unwrap().ready == Some(true));
+        (ready.count() == 3 && slice.ports.as_ref()?[0].port == Some(80)).then_some(())
+    })
+    .await;
+    eventually("Endpoints", async || {
+        let endpoints = client.get::<Endpoints>("default", "web").await.ok()?;
+        (endpoints.subsets.as_ref()?.first()?.addresses.as_ref()?.len() == 3).then_some(())
+    })
+    .await;
+    eventually("available", async || {
+        let deployment = client.get::<Deployment>("default", "web").await.ok()?;
+        (deployment.status.as_ref()?.available_replicas == Some(3)).then_some(())
+    })
+    .await;
+    eventually("event", async || {
+        let events = client.list_all::<Event>("default", Options::default()).await.unwrap().items;
+        events.iter().find(|event| event.message.as_deref().is_some_and(|m| m.ends_with("from 0 to 3"))).cloned()
+    })
+    .await;
+    // A pod that is deleted is replaced.
+    let name = made[0].metadata.name.as_deref().unwrap();
+    let now = Options { grace_period_seconds: Some(0), ..Options::default() };
+    client.delete::<Pod>("default", name, now).await.unwrap();
+    eventually("replaced", async || Some(pods(&cluster, "default").await).filter(|p| p.len() == 3)).await;
+    // The foreground: pods, then the set, then the Deployment.
+    let foreground = Options { propagation: Some(Propagation::Foreground), ..Options::default() };
+    client.delete::<Deployment>("default", "web", foreground).await.unwrap();
+    eventually("all deleting", async || {
+        let pods = pods(&cluster, "default").await;
+        pods.iter().all(|pod| pod.metadata.deletion_timestamp.is_some()).then_some(())
+    })
+    .await;
+    assert!(client.get::<Deployment>("default", "web").await.is_ok(), "it waits for its pods");
+    for pod in pods(&cluster, "default").await {
+        let now = Options { grace_period_seconds: Some(0), ..Options::default() };
+        client.delete::<Pod>("default", pod.metadata.name.as_deref().unwrap(), now).await.unwrap();
+    }
+    eventually("gone", async || client.get::<Deployment>("default", "web").await.err()).await;
+    assert!(client.list_all::<ReplicaSet>("default", Options::default()).await.unwrap().items.is_empty());
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn orphans_stay_and_are_adopted() {
+    let cluster = Cluster::start().await;
+    let client = &cluster.client;
+    eventually("account", async || client.get::<ServiceAccount>("default", "default").await.ok()).await;
+    let set = json!({
+        "metadata": { "name": "frontend", "namespace": "default" },
+        "spec": {
+            "replicas": 3,
+            "selector": { "matchLabels": { "tier": "frontend" } },
+            "template": {
+                "metadata": { "labels": { "tier": "frontend" } },
+                "spec": { "containers": [{ "name": "c", "image": "nginx" }] },
+            },
+        },
+    });
+    cluster.create::<ReplicaSet>(set.clone()).await;
+    eventually("three pods", async || Some(pods(&cluster, "default").await).filter(|p| p.len() == 3)).await;
+    let orphan = Options { propagation: Some(Propagation::Orphan), ..Options::default() };
+    client.delete::<ReplicaSet>("default", "frontend", orphan).await.unwrap();
+    eventually("set gone", async || client.get::<ReplicaSet>("default", "frontend").await.err()).await;
+    let owned = async |wanted: bool| {
+        let pods = pods(&cluster, "default").await;
+        (pods.len() == 3 && pods.iter().all(|pod| pod.metadata.owner_references.is_some() == wanted)).then_some(())
+    };
+    eventually("orphans", async || owned(false).await).await;
+    cluster.create::<ReplicaSet>(set).await;
+    eventually("adopted", async || owned(true).await).await;
+    // Relabelled, one is let go and replaced.
+    let name = pods(&cluster, "default").await[0].metadata.name.clone().unwrap();
+    let labels = Patch::Merge(json!({ "metadata": { "labels": { "tier": "other" } } }));
+    client.patch::<Pod>("default", &name, "", labels).await.unwrap();
+    eventually("let go and replaced", async || Some(pods(&cluster, "default").await).filter(|p| p.len() == 4)).await;
+    eventually("has no owner", async || {
+        client.get::<Pod>("default", &name).await.ok()?.metadata.owner_references.is_none().then_some(())
+    })
+    .await;
+    // In the background: the pods follow.
+    client.delete::<ReplicaSet>("default", "frontend", Options::default()).await.unwrap();
+    eventually("collected", async || Some(pods(&cluster, "default").await).filter(|p| p.len() == 1)).await;
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn a_namespace_takes_its_content_with_it() {
+    let cluster = Cluster::start().await;
+    let client = &cluster.client;
+    cluster.create::<Namespace>(json!({ "metadata": { "name": "team" } })).await;
+    eventually("account", async || client.get::<ServiceAccount>("team", "default").await.ok()).await;
+    deploy(&cluster, "team", 2).await;
+    eventually("two pods", async || Some(pods(&cluster, "team").await).filter(|p| p.len() == 2)).await;
+    client.delete::<Namespace>("", "team", Options::default()).await.unwrap();
+    eventually("gone", async || client.get::<Namespace>("", "team").await.err().filter(|s| s.is_not_found())).await;
+    assert!(pods(&cluster, "team").await.is_empty());
+    let maps = client.list_all::<ConfigMap>("team", Options::default()).await.unwrap().items;
+    assert!(maps.is_empty());
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn pods_of_a_node_that_is_gone_go() {
+    let cluster = Cluster::start().await;
+    let client = &cluster.client;
+    eventually("account", async || client.get::<ServiceAccount>("default", "default").await.ok()).await;
+    let secret = json!({
+        "metadata": {
+            "name": "old", "namespace": "default", "annotations": { "kubernetes.io/service-account.name": "nobody" },
+        },
+        "type": "kubernetes.io/service-account-token",
+    });
+    cluster.create::<Secret>(secret).await;
+    eventually("token of nobody is gone", async || client.get::<Secret>("default", "old").await.err()).await;
+    let pod = json!({
+        "metadata": { "name": "unbound", "namespace": "default", "finalizers": ["x.io/hold"] },
+        "spec": { "containers": [{ "name": "c", "image": "nginx" }] },
+    });
+    cluster.create::<Pod>(pod).await;
+    client.delete::<Pod>("default", "unbound", Options::default()).await.unwrap();
+    eventually("failed", async || {
+        let pod = client.get::<Pod>("default", "unbound").await.ok()?;
+        (pod.status.as_ref()?.phase.as_deref() == Some("Failed")).then_some(())
+    })
+    .await;
+    cluster.end().await;
+}
