@@ -22,6 +22,9 @@ use crate::tls;
 
 const PODS_MAX: i64 = 110;
 const KUBELET_PORT: u16 = 10250;
+const DNS_PORT: u16 = 53;
+const DNS_GROUPS: [&str; 2] = ["system:serviceaccounts", "system:serviceaccounts:kube-system"];
+const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// An Ethernet link's usual size, where there is no uplink to ask.
 const MTU_BYTES: u32 = 1500;
 
@@ -49,6 +52,13 @@ pub async fn start(wiring: &Wiring, parts: &mut Parts, stop: &CancellationToken,
     };
     let (client, until) = (wiring.client("system:kube-proxy", &["system:node-proxier"]), stop.clone());
     parts.spawn(async move { ("service proxy", proxy::run(config, client, until).await) });
+    let config = dns::Config {
+        listen: vec![(wiring.gateway, DNS_PORT).into()],
+        domain: settings.domain.clone(),
+        resolv_conf: RESOLV_CONF.into(),
+    };
+    let (client, until) = (wiring.client("system:serviceaccount:kube-system:kube-dns", &DNS_GROUPS), stop.clone());
+    parts.spawn(async move { ("DNS", dns::run(config, client, until).await) });
     teller.step("kubelet, service proxy, DNS started")
 }
 
@@ -82,7 +92,7 @@ async fn start_kubelet(wiring: &Wiring, runtime: Runtime, parts: &mut Parts, sto
         },
         cluster_domain: settings.domain.clone(),
         cluster_dns: vec![settings.dns_address.to_string()],
-        resolv_conf: "/etc/resolv.conf".into(),
+        resolv_conf: RESOLV_CONF.into(),
         cgroup_root: format!("/{}/kubepods", home.kernel_name()),
         pods_max: PODS_MAX,
         reserved: BTreeMap::new(),

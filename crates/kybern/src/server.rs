@@ -29,6 +29,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::node;
 
+/// The prefix length of a node's share of the pod range.
+const NODE_MASK: u8 = 24;
+
 /// What all parts of the server need.
 pub struct Wiring {
     pub home: Home,
@@ -93,7 +96,7 @@ async fn serve(home: &Home, teller: &Teller) -> Result<()> {
     let api = tokio::spawn(serving);
     teller.step("API server")?;
     let wiring = Wiring { home: home.clone(), settings, front, pki, gateway, address: address.into() };
-    start_minds(&wiring, &mut parts, &stop);
+    start_minds(&wiring, &mut parts, &stop)?;
     node::start(&wiring, &mut parts, &stop, teller).await?;
     let ready = wiring.client("system:kube-controller-manager", &[]);
     node::until_ready(&ready, &home.name, &mut parts).await?;
@@ -135,24 +138,12 @@ fn write_kubeconfig(home: &Home, settings: &Settings, pki: &Pki) -> Result<()> {
     std::fs::rename(&staged, &path).with_context(|| format!("rename {}", staged.display()))
 }
 
-/// What controllers are told about the cluster.
-fn facts(wiring: &Wiring) -> controllers::Config {
-    let settings = &wiring.settings;
-    let services = controllers::node_ipam::Range::parse(&settings.service_cidr);
-    controllers::Config {
-        ca_bundle: wiring.pki.ca_pem().to_owned(),
-        pod_range: settings.pod_cidr.clone(),
-        node_mask: 24,
-        service_range: settings.service_cidr.clone(),
-        api_service_ip: services.map(|range| range.address(1).to_string()).unwrap_or_default(),
-        api_addresses: vec![wiring.address.to_string()],
-        api_port: settings.api_port,
-        dns_service_ip: settings.dns_address.to_string(),
-    }
-}
-
 /// Controllers and scheduler, each with its identity.
-fn start_minds(wiring: &Wiring, parts: &mut JoinSet<(&'static str, Result<()>)>, stop: &CancellationToken) {
+fn start_minds(
+    wiring: &Wiring,
+    parts: &mut JoinSet<(&'static str, Result<()>)>,
+    stop: &CancellationToken,
+) -> Result<()> {
     let front = wiring.front.clone();
     let account = move |name: &str| match name.contains(':') {
         // What upstream's API server does itself, a controller does as that.
@@ -167,13 +158,7 @@ fn start_minds(wiring: &Wiring, parts: &mut JoinSet<(&'static str, Result<()>)>,
         clients: Arc::new(account),
         world: World::real(),
     };
-    let controllers = match controllers::table(&facts(wiring)) {
-        Ok(controllers) => controllers,
-        Err(why) => {
-            parts.spawn(async move { ("controllers", Err(anyhow::anyhow!(why))) });
-            return;
-        }
-    };
+    let controllers = controllers::table(&minds_config(wiring)?).map_err(anyhow::Error::msg)?;
     let until = stop.clone();
     parts.spawn(async move {
         let ended = runner::run(config, controllers, until).await;
@@ -184,6 +169,23 @@ fn start_minds(wiring: &Wiring, parts: &mut JoinSet<(&'static str, Result<()>)>,
         runner::scheduling::run(client, World::real(), "default-scheduler", until).await;
         ("scheduler", Ok(()))
     });
+    Ok(())
+}
+
+/// What controllers are told about the cluster.
+fn minds_config(wiring: &Wiring) -> Result<controllers::Config> {
+    let settings = &wiring.settings;
+    let services: network::pool::Cidr = settings.service_cidr.parse()?;
+    Ok(controllers::Config {
+        ca_bundle: wiring.pki.ca_pem().into(),
+        pod_range: settings.pod_cidr.clone(),
+        node_mask: NODE_MASK,
+        service_range: settings.service_cidr.clone(),
+        api_service_ip: services.gateway().to_string(),
+        api_addresses: vec![wiring.address.to_string()],
+        api_port: settings.api_port,
+        dns_service_ip: settings.dns_address.to_string(),
+    })
 }
 
 /// Until the process is told to end, or a part of it does: then the supervisor starts all anew.
