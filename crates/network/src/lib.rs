@@ -4,7 +4,7 @@
 //! millisecond, so callers in async code may call it where they are, or from `spawn_blocking` for large rule sets.
 //!
 //! ```text
-//! pod   host   nft   conntrack     what callers use
+//! pod   host   ports ─▶ nft, conntrack     what callers use
 //!   \     |     |      /
 //!    route      |     /            rtnetlink messages (links, addresses, routes)
 //!       \       |    /
@@ -19,6 +19,7 @@ mod netlink;
 pub mod nft;
 pub mod pod;
 pub mod pool;
+pub mod ports;
 mod route;
 
 pub use error::{Error, Result};

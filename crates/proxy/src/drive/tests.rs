@@ -385,6 +385,23 @@ fn the_running_proxy_follows_the_cluster_and_leaves_its_rules() {
 }
 
 #[test]
+fn ports_of_the_host_lead_to_pods_beside_the_rules_for_services() {
+    let ground = Ground::new("ports");
+    ground.commit(&mut index(web(), &[2]), true);
+    let (address, table) = (Ipv4Addr::new(10, 244, 0, 3), "kybtest-ports");
+    let mapping = network::ports::Mapping { host: None, protocol: 6, host_port: 8888, address, port: 8080 };
+    ground.on("node", || network::ports::add(table, &[mapping]).unwrap());
+    assert_eq!(ground.ask("outside", GATEWAY, 8888, 1), [(3, OUTSIDE.to_string())]);
+    assert_eq!(ground.ask("node", GATEWAY, 8888, 1)[0].0, 3);
+    assert_eq!(ground.ask("pod3", GATEWAY, 8888, 1), [(3, GATEWAY.to_string())]);
+    assert_eq!(ground.ask("pod4", GATEWAY, 8888, 1), [(3, "10.244.0.4".to_owned())]);
+    assert_eq!(ground.refusal("node", Ipv4Addr::LOCALHOST, 8888), std::io::ErrorKind::ConnectionRefused);
+    assert_eq!(ground.ask("pod4", SERVICE, 80, 1)[0].0, 2);
+    ground.on("node", || network::ports::remove(table, &[mapping]).unwrap());
+    assert_eq!(ground.refusal("outside", GATEWAY, 8888), std::io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
 fn this_kernel_takes_the_rules() {
     let config = Config { table: TABLE.into(), node: "n1".into(), pods: place().pods, services: None };
     let start = Instant::now();
