@@ -158,7 +158,7 @@ pub async fn over_websocket(runtime: &Runtime, sandbox: &str, ports: &[u16], fra
             }
         }
         // The client may have closed first.
-        let _ = sink.close().await;
+        let _ = sink.send(websocket::goodbye()).await;
     };
     let reading = async {
         while let Some(Ok(message)) = messages.next().await {

@@ -63,7 +63,7 @@ pub async fn run(runtime: &Runtime, session: Session, protocol: &str, connection
     let last = sink.send(framing.encode(ERROR, said.as_bytes())).await;
     if last.is_ok() {
         // The client may have closed first.
-        let _ = sink.close().await;
+        let _ = sink.send(websocket::goodbye()).await;
     }
     reading.abort();
 }

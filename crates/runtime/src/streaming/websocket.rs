@@ -8,7 +8,8 @@ use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 /// Bytes that a tunnel holds in each direction.
 const TUNNEL_BYTES: usize = 64 << 10;
@@ -67,6 +68,12 @@ impl Framing {
     }
 }
 
+/// The message that ends a stream in order: clients take a close without a code for a failure.
+pub fn goodbye() -> Message {
+    let frame = CloseFrame { code: CloseCode::Normal, reason: Default::default() };
+    Message::Close(Some(frame))
+}
+
 /// The bytes inside of binary messages as one stream in each direction.
 pub fn tunnel<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(connection: S) -> DuplexStream {
     let (inside, outside) = tokio::io::duplex(TUNNEL_BYTES);
@@ -90,7 +97,7 @@ pub fn tunnel<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(connection: S)
                 }
             }
             // The other side may be gone already.
-            let _ = sink.close().await;
+            let _ = sink.send(goodbye()).await;
         };
         tokio::select! { () = inward => {}, () = outward => {} }
     });
