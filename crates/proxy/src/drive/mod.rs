@@ -31,6 +31,8 @@ use crate::plan::{Changes, Endpoint, Index, Place, PortFacts, ServiceFacts, Slic
 
 /// After a refused transaction; the next change tries at once.
 const RETRY_MS: u64 = 1_000;
+const KERNEL_NEEDS: &str = "the kernel does not take the rules for Services: it must have nf_tables with CONFIG_NFT_NAT, \
+    CONFIG_NFT_MASQ, CONFIG_NFT_FIB_IPV4, CONFIG_NFT_REJECT, CONFIG_NFT_NUMGEN and CONFIG_NFT_CT";
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
@@ -76,8 +78,7 @@ pub fn cleanup(table: &str) -> anyhow::Result<()> {
 pub fn check(config: &Config) -> anyhow::Result<()> {
     let place = Place { node: config.node.clone(), pods: config.pods, services: config.services };
     let whole = table::transaction(&config.table, Some(&place), &samples(place.clone()));
-    network::namespace::apart(|| whole.commit())
-        .context("the kernel does not take the rules for Services: it needs nf_tables with NAT, sets and fib (CONFIG_NF_TABLES, CONFIG_NFT_NAT, CONFIG_NFT_MASQ, CONFIG_NFT_FIB_IPV4, CONFIG_NFT_REJECT, CONFIG_NFT_NUMGEN, CONFIG_NFT_CT)")
+    network::namespace::apart(|| whole.commit()).context(KERNEL_NEEDS)
 }
 
 /// A Service that asks for every kind of rule.

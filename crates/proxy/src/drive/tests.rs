@@ -401,6 +401,35 @@ fn ports_of_the_host_lead_to_pods_beside_the_rules_for_services() {
     assert_eq!(ground.refusal("outside", GATEWAY, 8888), std::io::ErrorKind::ConnectionRefused);
 }
 
+/// As `kubernetes` and `kube-dns` do.
+#[test]
+fn a_service_may_lead_to_the_node_itself() {
+    let ground = Ground::new("node");
+    let mut facts = web();
+    facts.ports.push(PortFacts { name: "dns".into(), protocol: 17, port: 53, node_port: None });
+    let mut slice = (*endpoints("web", &[1])).clone();
+    slice.ports[1].name = "dns".into();
+    let mut index = Index::new(place());
+    index.apply_service(&Key::new("d", "web"), Some(Arc::new(facts)));
+    index.apply_slice(&Key::new("d", "web-1"), Arc::new(slice));
+    ground.commit(&mut index, true);
+    let (listener, socket) =
+        ground.on("node", || (TcpListener::bind((GATEWAY, 8080)).unwrap(), UdpSocket::bind((GATEWAY, 8080)).unwrap()));
+    for (from, seen) in [("pod3", Ipv4Addr::new(10, 244, 0, 3)), ("node", GATEWAY)] {
+        let stream = ground.on(from, || TcpStream::connect((SERVICE, 80)).unwrap());
+        assert_eq!(listener.accept().unwrap().1.ip(), seen);
+        drop(stream);
+        let client = ground.on(from, || UdpSocket::bind("0.0.0.0:0").unwrap());
+        client.connect((SERVICE, 53)).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        client.send(b"?").unwrap();
+        let (_, caller) = socket.recv_from(&mut [0; 1]).unwrap();
+        assert_eq!(caller.ip(), seen);
+        socket.send_to(b"!", caller).unwrap();
+        assert_eq!(client.recv(&mut [0; 1]).unwrap(), 1, "{from}: the answer comes from the Service's address");
+    }
+}
+
 #[test]
 fn this_kernel_takes_the_rules() {
     let config = Config { table: TABLE.into(), node: "n1".into(), pods: place().pods, services: None };
