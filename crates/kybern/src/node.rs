@@ -57,7 +57,7 @@ pub async fn start(wiring: &Wiring, parts: &mut Parts, stop: &CancellationToken,
         domain: settings.domain.clone(),
         resolv_conf: RESOLV_CONF.into(),
     };
-    let (client, until) = (wiring.client("system:serviceaccount:kube-system:kube-dns", &DNS_GROUPS), stop.clone());
+    let (client, until) = (wiring.client("system:serviceaccount:kube-system:coredns", &DNS_GROUPS), stop.clone());
     parts.spawn(async move { ("DNS", dns::run(config, client, until).await) });
     teller.step("kubelet, service proxy, DNS started")
 }
