@@ -2,7 +2,7 @@
 //! control plane. Not here: talking to them.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::Stdio;
@@ -10,6 +10,8 @@ use std::process::Stdio;
 use rustix::fs::{MemfdFlags, SealFlags};
 
 use crate::shim;
+
+const PAGE_LENGTH: usize = 4096;
 
 /// The executable in memory, sealed against every change.
 pub struct Executable(File);
@@ -20,7 +22,7 @@ impl Executable {
         let mut source = File::open("/proc/self/exe")?;
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let mut copy = File::from(rustix::fs::memfd_create("kybern", flags)?);
-        io::copy(&mut source, &mut copy)?;
+        copy_in_pages(&mut source, &mut copy)?;
         let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
         rustix::fs::fcntl_add_seals(&copy, seals)?;
         Ok(Executable(copy))
@@ -36,6 +38,8 @@ impl Executable {
             .arg(shim::ROLE)
             .arg(socket)
             .env_clear()
+            // The binary's allocator would take memory in huge pages; a shim needs a few small ones.
+            .env("MIMALLOC_ALLOW_THP", "0")
             .current_dir("/")
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
@@ -43,5 +47,17 @@ impl Executable {
             .spawn()?;
         let pid = child.id().unwrap_or_default();
         Ok((ours, pid))
+    }
+}
+
+/// One page at a time: a larger write makes the kernel keep the file in large folios, and a shim that touches one byte of
+/// its code would then have all of a folio mapped.
+fn copy_in_pages(source: &mut File, copy: &mut File) -> io::Result<()> {
+    let mut page = [0; PAGE_LENGTH];
+    loop {
+        match source.read(&mut page)? {
+            0 => return Ok(()),
+            length => copy.write_all(&page[..length])?,
+        }
     }
 }

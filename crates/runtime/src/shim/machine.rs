@@ -53,7 +53,7 @@ pub struct Machine {
     early: BTreeMap<i32, i32>,
     pause: Option<i32>,
     is_done: bool,
-    /// Carried out a call since it last gave memory back.
+    /// Did something seldom since it last gave memory back.
     was_busy: bool,
 }
 
@@ -117,6 +117,8 @@ impl Machine {
     }
 
     fn event(&mut self, token: u64) {
+        // Only output is pumped often enough for the pages to be worth keeping.
+        self.was_busy |= !self.sources.contains_key(&token);
         match token {
             LISTENER => self.accept(),
             SIGNALS => self.children_ended(),
@@ -146,7 +148,6 @@ impl Machine {
         };
         match serde_json::from_slice::<Request>(&packet) {
             Ok(request) => {
-                self.was_busy = true;
                 if let Some((answer, descriptors)) = self.call(token, request.id, request.call) {
                     self.reply(token, request.id, answer, &descriptors);
                 }

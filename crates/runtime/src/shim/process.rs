@@ -55,6 +55,8 @@ pub fn fork() -> io::Result<i32> {
         -1 => Err(io::Error::last_os_error()),
         0 => {
             unblock_signals();
+            // The allocator forbade huge pages to the shim; what runs in containers may have them.
+            unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 0, 0, 0, 0) };
             Ok(0)
         }
         pid => Ok(pid),

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use rpc::cri::image_service_server::ImageService;
 use rpc::cri::runtime_service_server::RuntimeService;
 use rpc::cri::*;
 use runtime::{Config, Runtime};
