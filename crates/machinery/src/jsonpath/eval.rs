@@ -82,7 +82,7 @@ fn walk<'a>(steps: &'a [Step], from: Found<'a>, missing: bool) -> Result<Found<'
 }
 
 fn field<'a>(name: &str, values: Found<'a>, missing: bool) -> Result<Found<'a>, String> {
-    if values.is_empty() || name.is_empty() {
+    if values.is_empty() {
         return Ok(values);
     }
     let found: Found<'a> = values.into_iter().filter_map(|value| member(value, name)).collect();

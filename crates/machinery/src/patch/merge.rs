@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::discard_nulls;
+
 /// The tree with the patch merged in.
 pub fn merge(tree: &Value, patch: &Value) -> Value {
     let mut out = tree.clone();
@@ -12,6 +14,8 @@ pub fn merge(tree: &Value, patch: &Value) -> Value {
 fn merge_into(tree: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *tree = patch.clone();
+        // Maps in a list are added whole, and their nulls mean nothing.
+        discard_nulls(tree);
         return;
     };
     if !tree.is_object() {

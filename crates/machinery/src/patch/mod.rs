@@ -25,6 +25,8 @@ pub use json::json;
 pub use merge::{merge, merge_diff, three_way_merge};
 pub use strategic::strategic;
 
+use serde_json::Value;
+
 use crate::schema::{Node, Type};
 use crate::status::Status;
 
@@ -69,4 +71,16 @@ fn below<'a>(node: Node<'a>, key: &str) -> Result<Node<'a>, Refused> {
         let of = node.as_struct().map_or("", |of| &of.definition);
         Refused::Other(format!("unable to find api field {key:?} in {of}"))
     })
+}
+
+/// What a patch adds must not carry nulls, which only mean deletion.
+fn discard_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, v| !v.is_null());
+            map.values_mut().for_each(discard_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(discard_nulls),
+        _ => {}
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::lists::{are_maps, as_list, as_map, index, no_merge_key, normalize};
 use super::{
     BAD_DELETE_FROM, BAD_ELEMENT_ORDER, BAD_RETAIN_KEYS, DELETE_FROM, DIRECTIVE, ELEMENT_ORDER, RETAIN_KEYS, Refused,
-    below,
+    below, discard_nulls,
 };
 use crate::schema::{Node, Schema};
 use crate::status::Status;
@@ -104,18 +104,6 @@ fn merge_field(into: &mut Object, key: String, change: Value, node: Node<'_>, mo
 
 fn same_sort(a: &Value, b: &Value) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b)
-}
-
-/// What a patch adds must not carry nulls, which only mean deletion.
-fn discard_nulls(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|_, v| !v.is_null());
-            map.values_mut().for_each(discard_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(discard_nulls),
-        _ => {}
-    }
 }
 
 /// What a patch adds must not carry maps with `$patch`, since there is nothing to delete or replace; and once it
@@ -247,7 +235,7 @@ fn merge_lists(live: Vec<Value>, patch: Vec<Value>, place: Node<'_>, mode: Mode)
         let of = place.element().and_then(|e| e.as_struct()).map_or("", |of| &of.definition);
         return Err(Refused::Other(format!("cannot merge lists without merge key for {of}")));
     }
-    let (base, changes) = special_elements(live, patch, key, mode)?;
+    let (base, changes) = special_elements(live, patch, key)?;
     let element = place.element().unwrap_or(place);
     let mut merged = base.clone();
     for change in &changes {
@@ -266,12 +254,7 @@ fn merge_lists(live: Vec<Value>, patch: Vec<Value>, place: Node<'_>, mode: Mode)
 }
 
 /// Items with `$patch` are orders, not items: deletions and replacement of the whole list.
-fn special_elements(
-    mut live: Vec<Value>,
-    patch: Vec<Value>,
-    key: &str,
-    mode: Mode,
-) -> Result<(Vec<Value>, Vec<Value>), Refused> {
+fn special_elements(mut live: Vec<Value>, patch: Vec<Value>, key: &str) -> Result<(Vec<Value>, Vec<Value>), Refused> {
     let (mut changes, mut replace) = (Vec::new(), false);
     for item in patch {
         match item.get(DIRECTIVE) {
@@ -289,10 +272,6 @@ fn special_elements(
                 return Err(Refused::Other(format!("unknown patch type: {shown} in map: {item}")));
             }
         }
-    }
-    // New items are added as they are, but never with the nulls that mean deletion.
-    if mode == Mode::Apply {
-        changes.iter_mut().filter(|c| index(&live, c, key).is_none()).for_each(discard_nulls);
     }
     if replace { Ok((changes, Vec::new())) } else { Ok((live, changes)) }
 }
