@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use jiff::Timestamp;
 use machinery::identity::User;
 use machinery::status::Status;
 
 use crate::authn::impersonate;
 use crate::front::Front;
+use crate::line::Line;
 use crate::listen::Connection;
 use crate::metrics::{Labels, Metrics};
 use crate::openapi::OpenApi;
@@ -43,6 +43,7 @@ pub struct Door {
     pub streams: Streams,
     /// `host:port` in `/api`.
     pub address: String,
+    pub line: Line,
 }
 
 /// One request with what is known about it, without its body.
@@ -89,7 +90,10 @@ impl Door {
         let warnings = std::mem::take(&mut call.warnings);
         let work = async {
             match ResourcePath::parse(&call.path) {
-                Some(path) => resources::answer(self, call, path, user, request, labels).await,
+                Some(path) => {
+                    let _place = self.line.place().await?;
+                    resources::answer(self, call, path, user, request, labels).await
+                }
                 None => paths::answer(self, call, user, request).await,
             }
         };
@@ -109,7 +113,11 @@ impl Door {
     async fn identify(&self, call: &mut Call) -> Result<User, Status> {
         let from_protocol = protocol_token(&call.headers);
         let header = from_protocol.as_deref().or_else(|| call.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes));
-        let found = self.front.authenticator.identify(&call.connection.peer, header, Timestamp::now()).await?;
+        let found = self
+            .front
+            .authenticator
+            .identify(&call.connection.peer, header, self.front.registry().world().now())
+            .await?;
         call.warnings.extend(found.warnings);
         impersonate::apply(&call.headers, found.user, &self.front.authorizer).await
     }

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
-use jiff::Timestamp;
 use machinery::request::{PatchKind, Request, Verb};
 use machinery::status::Status;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::front::Front;
-use crate::{identity, uuid};
+use crate::identity;
 
 const LEASE_SECONDS: u64 = 3600;
 /// An idle cluster does nothing but renew leases, and this one seldom.
@@ -25,7 +24,7 @@ const GROUP: &str = "coordination.k8s.io";
 /// Keeps the Lease until dropped; a Lease left behind is collected after its hour.
 pub async fn keep(front: Arc<Front>, hostname: &str) -> Infallible {
     let name = name(hostname);
-    let holder = format!("{name}_{}", uuid::random());
+    let holder = format!("{name}_{}", front.registry().world().uid());
     loop {
         let wait = match renew(&front, &name, &holder, hostname).await {
             Ok(()) => RENEW_EVERY,
@@ -34,7 +33,7 @@ pub async fn keep(front: Arc<Front>, hostname: &str) -> Infallible {
                 RETRY
             }
         };
-        tokio::time::sleep(wait).await;
+        (front.registry().world().sleep)(wait).await;
     }
 }
 
@@ -48,7 +47,7 @@ fn name(hostname: &str) -> String {
 
 async fn renew(front: &Front, name: &str, holder: &str, hostname: &str) -> Result<(), Status> {
     let user = identity::apiserver();
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+    let now = front.registry().world().now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
     let spec = json!({"holderIdentity": holder, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now});
     let request = |verb| Request::new(verb, GROUP, "v1", "leases").namespace("kube-system");
     let patch = request(Verb::Patch(PatchKind::Merge)).name(name).body(json!({"spec": spec}));

@@ -21,6 +21,7 @@ mod front;
 mod health;
 mod identity;
 mod lease;
+mod line;
 mod listen;
 mod metrics;
 mod openapi;

@@ -50,8 +50,7 @@ pub async fn answer(
         }
         "/api" | "/apis" => discovered(door, &call, path == "/api"),
         "/.well-known/openid-configuration" => {
-            // Upstream names the server's external address; clients in pods use the issuer's.
-            tree(&issuer.discovery(&format!("{}/openid/v1/jwks", issuer.name())))
+            tree(&issuer.discovery(&format!("https://{}/openid/v1/jwks", door.address)))
         }
         "/openid/v1/jwks" => {
             let mut bytes = issuer.jwks().to_string();

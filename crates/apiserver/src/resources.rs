@@ -17,6 +17,7 @@ use crate::metrics::Labels;
 use crate::wire::accept;
 use crate::wire::answer::{self, Style};
 use crate::wire::path::ResourcePath;
+use crate::wire::websocket::{self, Messages};
 use crate::wire::{Body, Reshape, intake, watch_body};
 use crate::{shape, streams};
 
@@ -43,24 +44,26 @@ pub async fn answer(
     let wanted = accept::wanted(&call.headers)?;
     let include = Include::parse(call.query.get("includeObject").unwrap_or_default())?;
     if verb == Verb::Watch {
-        let reshape = shape::per_event(kind, wanted.shape, include);
-        return watch(door, &call, user, request, reshape).await;
+        let reshape = shape::per_event(kind, wanted.shape, include, door.front.registry().world().clone());
+        return watch(door, &call, user, request, reshape, incoming).await;
     }
     if !matches!(call.method, Method::GET | Method::HEAD) {
         let bytes = intake::read_body(incoming.into_body()).await?;
         intake::put_body(&mut request, bytes, &call.headers)?;
     }
     let answered = door.front.registry().call(&user, request).await?;
-    send(kind, answered, Style { wanted, ..call.style }, include)
+    let style = Style { wanted, ..call.style };
+    send(door, kind, answered, style, include)
 }
 
 fn send(
+    door: &Door,
     kind: Option<&'static Kind>,
     answered: Answer,
     style: Style,
     include: Include,
 ) -> Result<Response<Body>, Status> {
-    match shape::reshaped(kind, &answered.content, style.wanted.shape, include)? {
+    match shape::reshaped(kind, &answered.content, style.wanted.shape, include, door.front.registry().world())? {
         None => Ok(answer::answer(answered, style, kind.is_none())),
         Some(tree) => {
             let mut response = answer::tree(answered.code, &tree, style);
@@ -76,6 +79,7 @@ async fn watch(
     user: User,
     request: Request,
     reshape: Reshape,
+    incoming: HttpRequest<Incoming>,
 ) -> Result<Response<Body>, Status> {
     let events = door.front.registry().watch(&user, request).await?;
     let counted = Counted::new(door.clone());
@@ -84,6 +88,9 @@ async fn watch(
         event
     });
     let body = watch_body(Box::pin(events), reshape, call.connection.stop.clone());
+    if websocket::wanted(&call.headers) {
+        return websocket::accept(incoming, body, Messages::Lines, None);
+    }
     let mut response = answer::response(200, accept::JSON, body);
     let headers = response.headers_mut();
     headers.insert("x-accel-buffering", http::HeaderValue::from_static("no"));

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::door::Door;
 use crate::front::Front;
 use crate::lease;
+use crate::line::Line;
 use crate::listen::{self, Handler};
 use crate::metrics::Metrics;
 use crate::openapi::OpenApi;
@@ -78,6 +79,7 @@ impl Server {
             openapi: OpenApi::default(),
             streams: Streams { kubelets: self.kubelets },
             address: SocketAddr::new(self.config.advertise_address, port).to_string(),
+            line: Line::default(),
         });
         let handler: Handler = Arc::new(move |request, connection| Box::pin(door.clone().answer(request, connection)));
         let renewal = renew(self.config.clone(), self.tls.clone());

@@ -3,9 +3,9 @@
 //! The shapes are made in [`registry::present`].
 
 use api::Kind;
-use jiff::Timestamp;
 use machinery::request::{Change, Content, WatchEvent};
 use machinery::status::Status;
+use registry::World;
 use registry::present::{self, Include};
 use serde_json::{Value, json};
 
@@ -21,13 +21,14 @@ pub fn reshaped(
     content: &Content,
     shape: Shape,
     include: Include,
+    world: &World,
 ) -> Result<Option<Value>, Status> {
     let refused = |shape: &str, what: &str| {
         Err(Status::not_acceptable(format!("you requested {shape}, but the requested object is {what}")))
     };
     match (shape, content) {
         (Shape::Whole, _) => Ok(None),
-        (Shape::Table, _) => Ok(kind.and_then(|kind| present::table(kind, content, include, Timestamp::now()))),
+        (Shape::Table, _) => Ok(kind.and_then(|kind| present::table(kind, content, include, world.now()))),
         (Shape::PartialMetadata, Content::List(list)) => refused("PartialObjectMetadata", &format!("a {}", list.kind)),
         (Shape::PartialMetadataList, Content::Object(_)) => refused("PartialObjectMetadataList", "not a list"),
         (Shape::PartialMetadata | Shape::PartialMetadataList, Content::Tree(_)) => Ok(None),
@@ -36,11 +37,11 @@ pub fn reshaped(
 }
 
 /// How a watch reshapes its events; only the first table has column definitions.
-pub fn per_event(kind: Option<&'static Kind>, shape: Shape, include: Include) -> Reshape {
+pub fn per_event(kind: Option<&'static Kind>, shape: Shape, include: Include, world: World) -> Reshape {
     let mut first = true;
     Box::new(move |event: &WatchEvent| match (shape, kind) {
         (Shape::Table, Some(kind)) => {
-            let mut table = present::table_event(kind, event, include, Timestamp::now());
+            let mut table = present::table_event(kind, event, include, world.now());
             if event.change == Change::Bookmark {
                 table["rows"] = json!([]);
             }

@@ -1,7 +1,7 @@
-//! Random UUIDs as text (RFC 9562, version 4), for audit ids and token ids.
+//! Random UUIDs as text (RFC 9562, version 4), for audit ids.
 
 /// The bytes as a version 4 UUID.
-pub fn text(mut b: [u8; 16]) -> String {
+fn text(mut b: [u8; 16]) -> String {
     b[6] = (b[6] & 0x0f) | 0x40;
     b[8] = (b[8] & 0x3f) | 0x80;
     let hex: String = b.iter().map(|byte| format!("{byte:02x}")).collect();

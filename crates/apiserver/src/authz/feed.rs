@@ -22,7 +22,7 @@ use super::write;
 use crate::identity;
 
 /// After a failed list; failures of an in-process registry are rare and short.
-const RETRY_MS: u64 = 200;
+const RETRY: Duration = Duration::from_millis(200);
 
 type Apply = Box<dyn Fn(Change, &Value) + Send + Sync>;
 
@@ -118,12 +118,13 @@ async fn follow(
     let mut feed = Feed { registry: registry.clone(), group, resource, apply, present: BTreeMap::new(), revision: 0 };
     feed.relist().await?;
     let stop = stop.clone();
-    tokio::spawn(async move {
+    let spawn = registry.world().spawn.clone();
+    spawn(Box::pin(async move {
         tokio::select! {
             () = stop.cancelled() => {}
             () = feed.run() => {}
         }
-    });
+    }));
     Ok(())
 }
 
@@ -135,7 +136,7 @@ impl Feed {
             }
             while let Err(status) = self.relist().await {
                 tracing::warn!(resource = self.resource, %status, "the authorizer cannot list");
-                tokio::time::sleep(Duration::from_millis(RETRY_MS)).await;
+                (self.registry.world().sleep)(RETRY).await;
             }
         }
     }

@@ -88,7 +88,11 @@ impl OpenApi {
 }
 
 fn v3_documents() -> BTreeMap<String, Document> {
-    v3::documents().into_iter().map(|(name, tree)| (name, document(tree.to_string().as_bytes()))).collect()
+    let mut documents = BTreeMap::new();
+    v3::each(|name, tree| {
+        documents.insert(name, document(tree.to_string().as_bytes()));
+    });
+    documents
 }
 
 fn index(documents: &BTreeMap<String, Document>) -> Value {

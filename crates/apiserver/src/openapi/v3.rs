@@ -1,17 +1,14 @@
 //! The OpenAPI v3 documents, one per group version.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
 use super::definitions::{Definitions, Dialect};
 use super::operations::{self, Operation, PATCH_TYPES, tag};
 use crate::discovery;
 
-/// Documents by their path: `api/v1`, `apis/apps/v1`.
-pub fn documents() -> BTreeMap<String, Value> {
+/// Makes the documents one after the other and hands each over with its path: `api/v1`, `apis/apps/v1`.
+pub fn each(mut take: impl FnMut(String, Value)) {
     let descriptions = api::descriptions();
-    let mut documents = BTreeMap::new();
     for group in discovery::catalog() {
         for version in &group.versions {
             let mut definitions = Definitions::new(Dialect::V3, &descriptions);
@@ -33,10 +30,9 @@ pub fn documents() -> BTreeMap<String, Value> {
                 "paths": paths,
                 "components": {"schemas": definitions.finish()},
             });
-            documents.insert(name, document);
+            take(name, document);
         }
     }
-    documents
 }
 
 /// What all methods of a path share.

@@ -75,7 +75,7 @@ impl Reviewer {
     async fn answer(&self, front: &Front, user: &User, request: &Request) -> Answered {
         match self.question {
             Question::TokenReview => token::review(front, request).await,
-            Question::SelfSubjectReview => token::myself(user, request),
+            Question::SelfSubjectReview => token::myself(front, user, request),
             Question::SubjectAccess | Question::LocalSubjectAccess => access::subject(front, request).await,
             Question::SelfSubjectAccess => access::myself(front, user, request).await,
             Question::SelfSubjectRules => access::my_rules(front, user, request),

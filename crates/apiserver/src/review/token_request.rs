@@ -28,13 +28,13 @@ pub async fn answer(front: &Front, request: &Request) -> Answered {
     }
     validate(kind, &tree)?;
     let seconds = tree["spec"]["expirationSeconds"].as_i64().unwrap_or_default();
-    let now = Timestamp::now();
+    let now = front.registry().world().now();
     let mut claims = Claims {
         aud: texts(&tree["spec"]["audiences"]),
         iat: Some(now.as_second()),
         nbf: Some(now.as_second()),
         iss: issuer.name().to_owned(),
-        jti: jti()?,
+        jti: front.registry().world().uid(),
         sub: format!("system:serviceaccount:{namespace}:{name}"),
         ..Claims::default()
     };
@@ -121,11 +121,4 @@ async fn bind(front: &Front, asked: &Value, namespace: &str, account: &str, boun
         return Err(Status::conflict("", &kind, &name, &why));
     }
     Ok(())
-}
-
-/// A random identifier for the token, as a UUID.
-fn jti() -> Result<String, Status> {
-    let mut b = [0u8; 16];
-    aws_lc_rs::rand::fill(&mut b).map_err(|_| Status::internal("no randomness"))?;
-    Ok(crate::uuid::text(b))
 }

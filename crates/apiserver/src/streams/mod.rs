@@ -23,8 +23,8 @@ pub use dial::{ByteStream, Dialer, Tls as TlsDialer};
 
 use crate::authz::Attributes;
 use crate::door::{Call, Door};
-use crate::wire::Body;
 use crate::wire::path::ResourcePath;
+use crate::wire::{Body, websocket};
 
 /// How streams reach kubelets.
 pub struct Streams {
@@ -60,7 +60,7 @@ pub async fn answer(
 ) -> Result<Response<Body>, Status> {
     authorize(door, &call, &path, &user).await?;
     match path.subresource.as_str() {
-        "log" if matches!(call.method, Method::GET | Method::HEAD) => log(door, call, path).await,
+        "log" if matches!(call.method, Method::GET | Method::HEAD) => log(door, call, path, incoming).await,
         "exec" | "attach" | "portforward" if matches!(call.method, Method::GET | Method::POST) => {
             session(door, call, path, incoming).await
         }
@@ -85,7 +85,12 @@ async fn authorize(door: &Door, call: &Call, path: &ResourcePath, user: &User) -
     Ok(())
 }
 
-async fn log(door: &Arc<Door>, call: Call, path: ResourcePath) -> Result<Response<Body>, Status> {
+async fn log(
+    door: &Arc<Door>,
+    call: Call,
+    path: ResourcePath,
+    incoming: Request<Incoming>,
+) -> Result<Response<Body>, Status> {
     let (asked, query) = options::log(&call.query, &path.name)?;
     let pod = target::pod(door, &path).await?;
     let container = target::container(&pod, &asked)?;
@@ -98,7 +103,12 @@ async fn log(door: &Arc<Door>, call: Call, path: ResourcePath) -> Result<Respons
     let stream = dial::kubelet(door, &kubelet).await?;
     let request = relay::request(&Method::GET, &place, &query, &kubelet.authority());
     let response = relay::send(stream, request).await?;
-    relay::checked(response, "pods/log", &path.name).await.map(relay::as_log)
+    let response = relay::as_log(relay::checked(response, "pods/log", &path.name).await?);
+    if websocket::wanted(&call.headers) {
+        let (messages, protocol) = websocket::of_log(&call.headers);
+        return websocket::accept(incoming, response.into_body(), messages, protocol);
+    }
+    Ok(response)
 }
 
 async fn session(

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
 use http_body::{Frame, SizeHint};
 
 use super::list::ListBody;
@@ -24,6 +24,17 @@ pub enum Body {
 impl Body {
     pub fn empty() -> Self {
         Self::Full(Bytes::new())
+    }
+}
+
+impl Body {
+    /// The chunks, one after the other.
+    pub fn into_stream(self) -> BoxStream<'static, Result<Bytes, BodyError>> {
+        match self {
+            Body::Stream(stream) => stream,
+            Body::Full(bytes) => Box::pin(stream::iter((!bytes.is_empty()).then_some(Ok(bytes)))),
+            Body::List(mut list) => Box::pin(stream::iter(std::iter::from_fn(move || list.next_chunk().map(Ok)))),
+        }
     }
 }
 

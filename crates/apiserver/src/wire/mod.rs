@@ -14,6 +14,7 @@ pub mod path;
 mod protobuf;
 pub mod query;
 mod watch;
+pub mod websocket;
 
 pub use body::{Body, BodyError};
 pub use list::ListBody;

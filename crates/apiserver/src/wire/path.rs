@@ -23,11 +23,12 @@ pub struct ResourcePath {
 const OF_NAMESPACES: &[&str] = &["status", "finalize"];
 
 impl ResourcePath {
-    /// `None` when the path names no resource. Segments come percent-decoded.
+    /// `None` when the path names no resource.
     pub fn parse(path: &str) -> Option<Self> {
-        let trimmed = path.trim_matches('/');
-        let decoded: Vec<String> = trimmed.split('/').map(percent_decoded).collect();
-        let mut parts = decoded.iter().map(String::as_str).peekable();
+        // Decoded before it is split, as Go does: an escaped slash separates like any other.
+        let decoded = percent_decoded(path);
+        let path = decoded.as_str();
+        let mut parts = path.trim_matches('/').split('/').peekable();
         let mut found = Self::default();
         match parts.next()? {
             "api" => {}

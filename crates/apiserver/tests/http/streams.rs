@@ -133,3 +133,24 @@ async fn an_upgraded_connection_is_bytes_both_ways() {
         "{asked}"
     );
 }
+
+#[tokio::test]
+async fn a_log_over_a_websocket_is_messages() {
+    let (server, mut kubelets) = with_pod().await;
+    tokio::spawn(async move {
+        let mut kubelet = kubelets.recv().await.unwrap();
+        head(&mut kubelet).await;
+        kubelet.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nhi\n").await.unwrap();
+    });
+    let asked = with_header(request("GET", &format!("{POD}/log?container=a"), "", ""), "connection", "Upgrade");
+    let asked = with_header(asked, "upgrade", "websocket");
+    let asked = with_header(asked, "sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let asked = with_header(asked, "sec-websocket-protocol", "binary.k8s.io");
+    let response = server.open(&As::Admin, asked).await;
+    assert_eq!(response.status(), 101);
+    assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    let mut stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+    let mut frame = [0; 5];
+    stream.read_exact(&mut frame).await.unwrap();
+    assert_eq!(&frame, b"\x82\x03hi\n");
+}

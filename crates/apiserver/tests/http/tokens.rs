@@ -39,6 +39,8 @@ async fn a_token_lives_as_long_as_its_account() {
     assert_eq!(got.code, 403);
     assert!(got.message().contains("User \"system:serviceaccount:default:sa\" cannot list"), "{}", got.message());
     assert_eq!(server.get(&who, "/openid/v1/jwks").await.code, 200);
+    let discovery = server.get(&who, "/.well-known/openid-configuration").await.json();
+    assert_eq!(discovery["issuer"], "https://kubernetes.default.svc.cluster.local");
     server.delete(&format!("{ACCOUNTS}/sa")).await;
     assert_eq!(server.get(&who, "/api").await.code, 401);
     assert_eq!(review(&server, &token, json!([])).await["authenticated"], Value::Null);
