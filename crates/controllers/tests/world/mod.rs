@@ -23,6 +23,8 @@ use serde_json::{Value, json};
 
 /// More rounds than any scenario needs.
 const ROUNDS_MAX: usize = 200;
+/// Ways in which plans are stopped.
+const SEEDS: u64 = 8;
 
 type Address = (Resource, Key);
 
@@ -35,6 +37,8 @@ pub struct World {
     pub refuse: fn(&Write) -> Option<Status>,
     revision: u64,
     uids: u64,
+    /// A pod is being deleted without grace.
+    at_once: bool,
 }
 
 impl Default for World {
@@ -46,6 +50,7 @@ impl Default for World {
             refuse: |_| None,
             revision: 0,
             uids: 0,
+            at_once: false,
         }
     }
 }
@@ -124,7 +129,9 @@ impl World {
     fn store(&mut self, address: Address, mut tree: Value) {
         self.revision += 1;
         tree["metadata"]["resourceVersion"] = self.revision.to_string().into();
-        let held = meta::finalizers(&tree).next().is_some() || address.0.kind == "Pod";
+        let of_namespace = tree["spec"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
+        let bound = address.0.kind == "Pod" && tree["spec"]["nodeName"].is_string() && !self.at_once;
+        let held = meta::finalizers(&tree).next().is_some() || bound || of_namespace;
         if meta::is_deleting(&tree) && !held {
             self.objects.remove(&address);
         } else {
@@ -161,10 +168,12 @@ impl World {
             }
             Act::Put { at, tree } => {
                 let (address, old) = self.found(at)?;
-                self.replace(address, merge(&old, tree), &old);
+                let mut new = old.clone();
+                new["spec"] = tree["spec"].clone();
+                self.replace(address, new, &old);
                 Ok(at.name.clone())
             }
-            Act::Delete { at, propagation, .. } => {
+            Act::Delete { at, propagation, grace_seconds } => {
                 let (address, mut tree) = self.found(at)?;
                 if !meta::is_deleting(&tree) {
                     tree["metadata"]["deletionTimestamp"] = time::format(self.now).into();
@@ -178,7 +187,9 @@ impl World {
                     }
                     _ => {}
                 }
+                self.at_once = *grace_seconds == Some(0);
                 self.store(address, tree);
+                self.at_once = false;
                 Ok(at.name.clone())
             }
         }
@@ -208,7 +219,11 @@ impl World {
 
     /// The plan of a key after all its questions were answered.
     pub fn decide(&self, controller: &dyn Controller, key: &Key, refused: Option<(Write, Status)>) -> Plan {
-        let mut heard = Heard { refused, ..Heard::default() };
+        self.decide_with(controller, key, Heard { refused, ..Heard::default() })
+    }
+
+    /// The same with more that was heard.
+    pub fn decide_with(&self, controller: &dyn Controller, key: &Key, mut heard: Heard) -> Plan {
         for _ in 0..10 {
             let plan = self.plan(controller, key, &heard);
             if plan.asks.is_empty() {
@@ -327,7 +342,7 @@ impl World {
                 assert!(plan.is_idle(), "{} has a plan for {key} at rest: {plan:#?}", controller.name());
             }
         }
-        for seed in 1..20 {
+        for seed in 1..SEEDS {
             let mut stopped = self.clone();
             stopped.settle(controllers, around, Stop::Seed(seed));
             let (stopped, whole) = (stopped.gist(), whole.gist());
