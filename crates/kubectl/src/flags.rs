@@ -158,3 +158,13 @@ pub fn dry_run_of(matches: &ArgMatches) -> crate::failure::Result<DryRun> {
         )),
     }
 }
+
+/// A Go duration such as `1m30s`.
+///
+/// # Errors
+/// Upstream's words for what is none, or a negative one.
+pub fn duration(text: &str) -> crate::failure::Result<std::time::Duration> {
+    let nanos = machinery::duration::parse(text).map_err(crate::Failure::Here)?;
+    let nanos = u64::try_from(nanos).map_err(|_| crate::Failure::Here(format!("invalid duration {text:?}")))?;
+    Ok(std::time::Duration::from_nanos(nanos))
+}

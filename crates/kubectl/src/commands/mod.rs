@@ -1,5 +1,7 @@
 //! The commands: one file each, one line in [`COMMANDS`].
 
+mod apply;
+mod delete;
 mod get;
 mod label;
 mod lines;
@@ -22,7 +24,7 @@ pub struct Entry {
 }
 
 /// The visible table, in kubectl's alphabetical order.
-pub const COMMANDS: &[Entry] = &[get::ENTRY, label::ENTRY, version::ENTRY];
+pub const COMMANDS: &[Entry] = &[apply::ENTRY, delete::ENTRY, get::ENTRY, label::ENTRY, version::ENTRY];
 
 /// The whole command line.
 pub fn root() -> Command {
