@@ -21,6 +21,7 @@ use tokio::sync::OnceCell;
 use crate::plan::cache::{Cache, Outcome, Question};
 use crate::plan::response::Response;
 use crate::plan::upstream::Upstreams;
+use crate::plan::wire::{Query, UDP_BYTES_MIN};
 
 /// After that the next server (or the only one again) is asked, too.
 const NEXT_MS: u64 = 500;
@@ -29,7 +30,6 @@ const DEADLINE_MS: u64 = 2_000;
 const ATTEMPTS_MAX: usize = 4;
 /// Questions under way; more are refused at once.
 const QUESTIONS_MAX: usize = 1_024;
-const PACKET_BYTES_MAX: usize = 65_535;
 
 type Pending = Arc<OnceCell<Outcome>>;
 
@@ -176,7 +176,7 @@ async fn ask_udp(question: &Question, packet: &[u8], server: SocketAddr) -> anyh
     socket.connect(server).await?;
     let (id, query) = renumbered(packet)?;
     socket.send(&query).await?;
-    let mut buffer = vec![0; PACKET_BYTES_MAX];
+    let mut buffer = vec![0; received_bytes(packet)];
     loop {
         let length = socket.recv(&mut buffer).await?;
         let (name, kind, class) = (&question.name, question.kind, question.class);
@@ -185,6 +185,12 @@ async fn ask_udp(question: &Question, packet: &[u8], server: SocketAddr) -> anyh
             return Ok(response);
         }
     }
+}
+
+/// As much as the client said that it takes: the server goes by that, too.
+fn received_bytes(packet: &[u8]) -> usize {
+    let edns = Query::parse(packet).ok().and_then(|query| query.edns);
+    edns.map_or(UDP_BYTES_MIN, |edns| usize::from(edns.udp_bytes).max(UDP_BYTES_MIN))
 }
 
 async fn ask_tcp(question: &Question, packet: &[u8], server: SocketAddr) -> anyhow::Result<Response> {

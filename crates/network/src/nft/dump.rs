@@ -1,11 +1,12 @@
-//! What the kernel has: tables, and the elements of a set.
+//! What the kernel has: tables, chains that drop, and the elements of a set.
 
-use super::{Data, Element, Family, Key, SUBSYSTEM, Verdict};
+use super::{Data, Element, Family, HookPoint, Key, SUBSYSTEM, Verdict};
 use crate::Result;
 use crate::netlink::{Batch, Socket, attributes, be32};
 
 const REQUEST_DUMP: u16 = 0x1 | 0x300;
 const GET_TABLE: u16 = 1;
+const GET_CHAIN: u16 = 4;
 const GET_ELEMENTS: u16 = 13;
 const LIST_ELEMENTS: u16 = 3;
 
@@ -34,6 +35,35 @@ pub fn elements(family: Family, table: &str, set: &str) -> Result<Vec<Element>> 
         found.extend(attributes(list).filter_map(|(_, element)| read_element(element)));
     })?;
     Ok(found)
+}
+
+/// A chain at a hook, of anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseChain {
+    pub table: String,
+    pub name: String,
+}
+
+/// The chains of all IPv4 tables at `point` that drop what no rule of theirs accepts. What one chain drops no other can
+/// save.
+pub fn dropping_chains(point: HookPoint) -> Result<Vec<BaseChain>> {
+    let mut found = Vec::new();
+    for family in [Family::Ipv4, Family::Inet] {
+        let mut batch = Batch::default();
+        batch.push("list chains", SUBSYSTEM | GET_CHAIN, REQUEST_DUMP, &[family as u8, 0, 0, 0], |_| ());
+        Socket::netfilter()?.dump(batch, |_, body| {
+            found.extend(read_dropping(body.get(4..).unwrap_or(&[]), point));
+        })?;
+    }
+    Ok(found)
+}
+
+fn read_dropping(bytes: &[u8], point: HookPoint) -> Option<BaseChain> {
+    const DROP: u32 = 0;
+    let number = be32(find(find(bytes, 4)?, 1)?)?;
+    let policy = be32(find(bytes, 5)?)?;
+    let chain = BaseChain { table: text(find(bytes, 1)?), name: text(find(bytes, 3)?) };
+    (number == point as u32 && policy == DROP).then_some(chain)
 }
 
 fn read_element(bytes: &[u8]) -> Option<Element> {

@@ -12,7 +12,7 @@ mod expression;
 mod set;
 mod transaction;
 
-pub use dump::{elements, tables};
+pub use dump::{BaseChain, dropping_chains, elements, tables};
 pub use events::Events;
 pub use expression::{Base, Expression, Lookup, Register, Reject, Verdict};
 pub use set::{Data, Element, Field, Key, MapData, Set};

@@ -147,3 +147,17 @@ fn long_lists_of_elements_are_split() {
     });
     assert_eq!(count.len(), 1_000);
 }
+
+#[test]
+fn chains_that_drop_are_found() {
+    let found = in_a_namespace("drop", || {
+        let rules = "add table ip filter
+            add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }
+            add chain ip filter INPUT { type filter hook input priority 0; policy drop; }
+            add table inet other
+            add chain inet other f { type filter hook forward priority 0; policy accept; }";
+        assert!(Command::new("nft").arg(rules).status().unwrap().success());
+        dropping_chains(HookPoint::Forward)
+    });
+    assert_eq!(found, [BaseChain { table: "filter".into(), name: "FORWARD".into() }]);
+}

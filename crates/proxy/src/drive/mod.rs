@@ -146,7 +146,22 @@ fn apply_slice(index: &mut Index, change: &Change<SliceFacts>) {
     }
 }
 
+/// Somebody else's firewall may drop what pods send, and no rule of ours could save it. Docker's does, by default.
+fn warn_of_drops(pods: Cidr) {
+    let chains = nft::dropping_chains(nft::HookPoint::Forward).unwrap_or_default();
+    for chain in chains {
+        tracing::warn!(
+            "chain {} of nftables table {} drops forwarded packets: unless its rules accept those from and to {pods}, pods \
+             reach neither each other nor the outside (with Docker: iptables -I DOCKER-USER -s {pods} -j ACCEPT; \
+             iptables -I DOCKER-USER -d {pods} -j ACCEPT)",
+            chain.name,
+            chain.table,
+        );
+    }
+}
+
 async fn keep(config: Config, feed: &mut Feed, stop: &CancellationToken) -> anyhow::Result<()> {
+    warn_of_drops(config.pods);
     let place = Place { node: config.node, pods: config.pods, services: config.services };
     let mut index = Index::new(place.clone());
     // Whether the kernel's table is what the index has last been asked for.
