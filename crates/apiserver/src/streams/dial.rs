@@ -12,8 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::target::Kubelet;
+use super::target::{Kubelet, authority};
 use crate::door::Door;
+use crate::tls;
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -73,17 +74,28 @@ pub async fn kubelet(door: &Door, kubelet: &Kubelet) -> Result<Box<dyn ByteStrea
 /// # Errors
 /// 503 as upstream's proxy words it.
 pub async fn plain(host: &str, port: u16) -> Result<Box<dyn ByteStream>, Status> {
-    let host = host.to_owned();
-    let authority = format!("{host}:{port}");
+    let address = address(host, port);
     let dialing = Box::pin(async move {
-        let stream: Box<dyn ByteStream> = Box::new(TcpStream::connect(address(&host, port)?).await?);
+        let stream: Box<dyn ByteStream> = Box::new(TcpStream::connect(address?).await?);
         Ok(stream)
     });
-    let failed = |s: Status| {
-        let message = s.message.trim_start_matches("Internal error occurred: ").to_owned();
-        Status::unavailable(format!("error trying to reach service: {message}"))
-    };
-    dialed(dialing, &authority).await.map_err(failed)
+    dialed(dialing, &authority(host, port)).await.map_err(unreached)
+}
+
+/// A connection over TLS to a pod or endpoint. Who it is cannot be known: its certificate is not looked at, as
+/// upstream's proxy does not.
+///
+/// # Errors
+/// 503 as upstream's proxy words it.
+pub async fn encrypted(host: &str, port: u16) -> Result<Box<dyn ByteStream>, Status> {
+    let config = tls::anybody().map_err(Status::internal)?;
+    let dialing = Tls::new(config).dial("", host, port);
+    dialed(dialing, &authority(host, port)).await.map_err(unreached)
+}
+
+fn unreached(status: Status) -> Status {
+    let message = status.message.trim_start_matches("Internal error occurred: ");
+    Status::unavailable(format!("error trying to reach service: {message}"))
 }
 
 async fn dialed(

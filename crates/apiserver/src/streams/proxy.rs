@@ -1,6 +1,5 @@
-//! `proxy` of pods, services and nodes: the request goes on to the address behind the name.
-//!
-//! Only plain HTTP backends and kubelets are reached; `https:NAME:PORT` is refused (`docs/gaps.md`).
+//! `proxy` of pods, services and nodes: the request goes on to the address behind the name, over TLS for
+//! `https:NAME:PORT`.
 
 use std::sync::Arc;
 
@@ -36,9 +35,6 @@ pub async fn answer(
         return Ok(to_slash(&call));
     }
     let id = id(&path)?;
-    if id.scheme == "https" && path.resource != "nodes" {
-        return Err(Status::unavailable("error trying to reach service: https backends are not supported"));
-    }
     let (stream, authority) = match path.resource.as_str() {
         "nodes" => {
             let kubelet = target::kubelet(door, &id.name).await?;
@@ -52,8 +48,8 @@ pub async fn answer(
                 (dial::kubelet(door, &kubelet).await?, kubelet.authority())
             }
         }
-        "pods" => to(pod(door, &path, &id).await?).await?,
-        _ => to(service(door, &path, &id).await?).await?,
+        "pods" => to(&id, pod(door, &path, &id).await?).await?,
+        _ => to(&id, service(door, &path, &id).await?).await?,
     };
     let raw = call.path.as_str();
     // The rest of the path goes on as the client escaped it.
@@ -111,8 +107,12 @@ fn id(path: &ResourcePath) -> Result<Id, Status> {
     Ok(found)
 }
 
-async fn to((host, port): (String, u16)) -> Result<(Box<dyn dial::ByteStream>, String), Status> {
-    Ok((dial::plain(&host, port).await?, target::authority(&host, port)))
+async fn to(id: &Id, (host, port): (String, u16)) -> Result<(Box<dyn dial::ByteStream>, String), Status> {
+    let stream = match id.scheme.as_str() {
+        "https" => dial::encrypted(&host, port).await?,
+        _ => dial::plain(&host, port).await?,
+    };
+    Ok((stream, target::authority(&host, port)))
 }
 
 async fn pod(door: &Door, path: &ResourcePath, id: &Id) -> Result<(String, u16), Status> {

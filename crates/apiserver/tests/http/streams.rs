@@ -154,3 +154,29 @@ async fn a_log_over_a_websocket_is_messages() {
     stream.read_exact(&mut frame).await.unwrap();
     assert_eq!(&frame, b"\x82\x03hi\n");
 }
+
+#[tokio::test]
+async fn a_nodes_proxy_leads_to_its_kubelet() {
+    let (server, mut kubelets) = with_pod().await;
+    let kubelet = tokio::spawn(async move {
+        let mut kubelet = kubelets.recv().await.unwrap();
+        let asked = head(&mut kubelet).await;
+        let mut body = [0; 4];
+        kubelet.read_exact(&mut body).await.unwrap();
+        kubelet.write_all(b"HTTP/1.1 418 odd\r\nx-own: 1\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        (asked, body)
+    });
+    let got = server.send(&As::Admin, request("POST", "/api/v1/nodes/n1/proxy/a%20b/?c=d", "text/plain", "body")).await;
+    assert_eq!((got.code, &got.body[..], &got.headers["x-own"]), (418, &b"ok"[..], &"1".parse().unwrap()));
+    let (asked, body) = kubelet.await.unwrap();
+    assert!(asked.starts_with("POST /a%20b/?c=d HTTP/1.1\r\n"), "{asked}");
+    assert!(asked.contains("x-forwarded-for: 127.0.0.1"), "{asked}");
+    assert_eq!(&body, b"body");
+    let got = server.get(&As::Admin, "/api/v1/namespaces/default/services/none:80/proxy/").await;
+    assert_eq!(got.code, 404);
+    let got = server.get(&As::Admin, "/api/v1/namespaces/default/pods/p/proxy").await;
+    assert_eq!(
+        (got.code, &got.headers["location"]),
+        (301, &"/api/v1/namespaces/default/pods/p/proxy/".parse().unwrap())
+    );
+}

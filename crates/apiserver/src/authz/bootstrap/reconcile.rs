@@ -90,7 +90,7 @@ fn grown(old: &Value, wanted: &Value) -> Option<Value> {
             if new["aggregationRule"].is_null() {
                 new["aggregationRule"] = wanted["aggregationRule"].clone();
             }
-        } else {
+        } else if old["rules"] != wanted["rules"] {
             let missing = uncovered(&Rule::list(&old["rules"]), &Rule::list(&wanted["rules"]));
             append(&mut new, "rules", missing.iter().map(|rule| json!(rule)).collect());
         }
