@@ -122,6 +122,11 @@ fn families(new: &mut Value, old: Option<&Value>) -> Result<(), Status> {
     let before = old.and_then(|old| old["spec"]["ipFamilyPolicy"].as_str()).map(str::to_owned);
     let default = if by_hand { "RequireDualStack" } else { "SingleStack" };
     tree::default(new, "spec.ipFamilyPolicy", before.unwrap_or_else(|| default.into()));
+    let mut problems = Problems::default();
+    api::core::service::validate_addresses(new, &mut problems);
+    if !problems.is_empty() {
+        return Err(invalid(new, &problems));
+    }
     let single = tree::str(new, "spec.ipFamilyPolicy") == "SingleStack";
     let mut families = tree::items(new, "spec.ipFamilies").to_vec();
     if families.is_empty() {

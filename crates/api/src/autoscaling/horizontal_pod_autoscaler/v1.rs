@@ -4,7 +4,7 @@
 
 use machinery::schema;
 use machinery::tree;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{CPU_PERCENT, flat};
 use crate::fill;
@@ -223,7 +223,7 @@ mod tests {
         let flat = from_stored(stored());
         assert_eq!(flat["spec"]["targetCPUUtilizationPercentage"], 50);
         assert_eq!(flat["status"]["currentCPUUtilizationPercentage"], 10);
-        let notes = flat["metadata"]["annotations"].as_object().map(Map::len);
+        let notes = flat["metadata"]["annotations"].as_object().map(serde_json::Map::len);
         assert_eq!(notes, Some(5), "{flat}");
         assert!(annotation(&flat, BEHAVIOR).is_some_and(|text| text.contains(r#""SelectPolicy":"Max""#)));
         assert_eq!(to_stored(flat.clone()), canonical(&super::super::KIND, stored()));

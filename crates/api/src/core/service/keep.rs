@@ -111,3 +111,97 @@ fn same_node_ports(new: &Value, old: &Value) -> bool {
     let (new, old) = (ports(new), ports(old));
     new.iter().all(|port| *port == 0 || old.contains(port))
 }
+
+#[cfg(test)]
+mod tests {
+    use machinery::tree;
+    use serde_json::{Value, json};
+
+    use crate::testing::with_defaults;
+
+    use super::super::KIND;
+
+    fn service(spec: Value) -> Value {
+        with_defaults(&KIND, json!({"metadata": {"name": "a"}, "spec": spec}))
+    }
+
+    /// A Service as it is when its addresses and ports have been given out.
+    fn given(kind: &str, more: Value) -> Value {
+        let mut spec = json!({
+            "type": kind, "clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9"],
+            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
+            "ports": [{"name": "a", "port": 80, "nodePort": 30080}, {"name": "b", "port": 81, "nodePort": 30081}],
+        });
+        for (field, value) in more.as_object().into_iter().flatten() {
+            spec[field] = value.clone();
+        }
+        service(spec)
+    }
+
+    fn updated(spec: Value, old: &Value) -> Value {
+        let mut new = service(spec);
+        (KIND.prepare_update)(&mut new, old);
+        new
+    }
+
+    fn node_ports(object: &Value) -> Vec<Option<i64>> {
+        tree::items(object, "spec.ports").iter().map(|port| port["nodePort"].as_i64()).collect()
+    }
+
+    #[test]
+    fn a_manifest_without_them_keeps_address_and_ports() {
+        let ports = json!([{"name": "b", "port": 81}, {"name": "a", "port": 80}, {"name": "c", "port": 82}]);
+        let new = updated(json!({"type": "NodePort", "ports": ports}), &given("NodePort", json!({})));
+        assert_eq!(new["spec"]["clusterIPs"], json!(["10.96.0.9"]));
+        assert_eq!(node_ports(&new), [Some(30081), Some(30080), None]);
+    }
+
+    #[test]
+    fn a_port_that_was_claimed_by_another_is_not_kept_twice() {
+        let ports = json!([{"name": "a", "port": 80}, {"name": "c", "port": 82, "nodePort": 30080}]);
+        let new = updated(json!({"type": "NodePort", "ports": ports}), &given("NodePort", json!({})));
+        assert_eq!(node_ports(&new), [None, Some(30080)]);
+    }
+
+    #[test]
+    fn a_type_without_node_ports_lets_them_go_unless_they_were_changed() {
+        let old = given("NodePort", json!({}));
+        let mut spec = old["spec"].clone();
+        spec["type"] = "ClusterIP".into();
+        let new = updated(spec.clone(), &old);
+        assert_eq!(node_ports(&new), [None, None]);
+        assert_eq!(new["spec"]["externalTrafficPolicy"], Value::Null);
+        assert_eq!(new["spec"]["clusterIP"], "10.96.0.9");
+        spec["ports"][0]["nodePort"] = 30090.into();
+        assert_eq!(node_ports(&updated(spec, &old)), [Some(30090), Some(30081)]);
+    }
+
+    #[test]
+    fn an_external_name_has_no_address() {
+        let old = given("ClusterIP", json!({}));
+        let mut spec = old["spec"].clone();
+        spec["type"] = "ExternalName".into();
+        spec["externalName"] = "a.b".into();
+        let new = updated(spec, &old);
+        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
+            assert_eq!(new["spec"][field], Value::Null, "{field}");
+        }
+    }
+
+    #[test]
+    fn what_only_balancers_have_goes_with_the_type() {
+        let more = json!({"externalTrafficPolicy": "Local", "healthCheckNodePort": 30099, "loadBalancerClass": "a/b"});
+        let mut old = given("LoadBalancer", more);
+        old["status"] = json!({"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}});
+        let mut spec = old["spec"].clone();
+        spec["type"] = "NodePort".into();
+        let new = updated(spec, &old);
+        for field in ["healthCheckNodePort", "loadBalancerClass", "allocateLoadBalancerNodePorts"] {
+            assert_eq!(new["spec"][field], Value::Null, "{field}");
+        }
+        assert_eq!(new["status"], json!({"loadBalancer": {}}));
+        let mut again = old["spec"].clone();
+        tree::remove(&mut again, "healthCheckNodePort");
+        assert_eq!(updated(again, &old)["spec"]["healthCheckNodePort"], 30099);
+    }
+}

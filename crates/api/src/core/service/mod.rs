@@ -12,8 +12,11 @@ use crate::cursor::Field;
 use crate::fill;
 use crate::kind::{Kind, NameRule, Subresource};
 
+mod addresses;
 mod keep;
 mod rules;
+
+pub use addresses::validate_addresses;
 
 /// Three hours: how long a client stays with its endpoint.
 const AFFINITY_SECONDS: i64 = 10_800;
