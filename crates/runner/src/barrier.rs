@@ -16,7 +16,16 @@ use crate::inbox::Inbox;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
     Revision(u64),
-    Gone { key: Key, uid: String },
+    /// Gone or marked.
+    Gone {
+        key: Key,
+        uid: String,
+    },
+    /// Gone for good.
+    Absent {
+        key: Key,
+        uid: String,
+    },
     Listed(u64),
 }
 
@@ -25,6 +34,7 @@ impl Need {
         match self {
             Need::Revision(revision) => snapshot.revision() >= *revision,
             Need::Listed(number) => snapshot.lists() >= *number,
+            Need::Absent { key, uid } => snapshot.entry(key).is_none_or(|entry| *entry.uid != **uid),
             Need::Gone { key, uid } => {
                 snapshot.entry(key).is_none_or(|entry| *entry.uid != **uid || entry.value.deleting)
             }

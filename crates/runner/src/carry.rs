@@ -193,12 +193,18 @@ async fn written(client: &Client, request: Request) -> Result<Done, Status> {
     };
     let answer = client.call(request).await?;
     // Only what is stored has a revision to wait for; a review or a binding is no version of the object.
-    let need = match &answer.content {
+    let mut need = match &answer.content {
         Content::Object(object) => Some(Need::Revision(object.revision())),
         _ => None,
     };
     let tree = access::tree(answer)?;
-    let changed = seen.is_empty() || meta::resource_version(&tree) != seen;
+    let mut changed = seen.is_empty() || meta::resource_version(&tree) != seen;
+    if !changed && meta::is_deleting(&tree) {
+        // The last finalizer was taken: what is answered is the last version that there was.
+        let key = Key::new(meta::namespace(&tree), meta::name(&tree));
+        need = Some(Need::Absent { key, uid: meta::uid(&tree).to_owned() });
+        changed = true;
+    }
     Ok(Done { need, name: meta::name(&tree).to_owned(), changed })
 }
 

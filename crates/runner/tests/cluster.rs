@@ -1,37 +1,29 @@
-//! All controllers over a real registry and store, in one process: what is written here is what a cluster does.
+//! All controllers with their own rights over a real API server and store; the user comes over HTTPS.
 
 #![allow(clippy::unwrap_used)]
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use client::{Client, Events, Options, Patch, Transport, World};
+use apiserver::Front;
+use apiserver::pki::{Names, Pki};
+use client::https::Https;
+use client::{Client, Options, Patch, World};
 use futures::StreamExt;
-use futures::future::BoxFuture;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use machinery::identity::User;
-use machinery::request::{Answer, Propagation, Request};
-use machinery::status::Status;
+use machinery::request::{Change, Propagation};
 use registry::Registry;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-struct Inside(Arc<Registry>, User);
-
-impl Transport for Inside {
-    fn call(&self, request: Request) -> BoxFuture<'_, Result<Answer, Status>> {
-        Box::pin(self.0.call(&self.1, request))
-    }
-
-    fn watch(&self, request: Request) -> BoxFuture<'_, Result<Events, Status>> {
-        Box::pin(async move { self.0.watch(&self.1, request).await.map(|events| events.boxed()) })
-    }
-}
 
 struct Cluster {
     client: Client,
+    https: Https,
     stop: CancellationToken,
     running: tokio::task::JoinHandle<Result<(), tokio::task::JoinError>>,
     _folder: tempfile::TempDir,
@@ -39,9 +31,37 @@ struct Cluster {
 
 impl Cluster {
     async fn start() -> Self {
+        // With --nocapture the controllers say what was refused.
+        let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_test_writer().try_init();
         let folder = tempfile::tempdir().unwrap();
         let store = store::embedded::Embedded::open(folder.path(), store::embedded::Config::default()).unwrap();
         let registry = Registry::open(store, registry::World::real()).await.unwrap();
+        let stop = CancellationToken::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let local = IpAddr::from([127, 0, 0, 1]);
+        let names = Names {
+            node: "n".into(),
+            cluster_domain: "cluster.local".into(),
+            service_address: IpAddr::from([10, 96, 0, 1]),
+            addresses: vec![local],
+            dns: Vec::new(),
+        };
+        let pki = Pki::open(folder.path(), &names).unwrap();
+        let config = apiserver::Config {
+            hostname: "n".into(),
+            advertise_address: local,
+            issuer: "https://kubernetes.default.svc.cluster.local".into(),
+            pki_dir: folder.path().into(),
+            names,
+        };
+        let front = Front::open(&config, registry, &pki, stop.clone()).await.unwrap();
+        let server = apiserver::Server::with_front(config, front.clone(), &pki).unwrap();
+        tokio::spawn(server.serve(listener, stop.clone()));
+        let kubeconfig = folder.path().join("kubeconfig");
+        let text = apiserver::pki::kubeconfig("test", &format!("https://127.0.0.1:{port}"), pki.ca_pem(), &pki.admin);
+        std::fs::write(&kubeconfig, text).unwrap();
+        let https = Https::new(client::kubeconfig::load_file(&kubeconfig).await.unwrap()).unwrap();
         let config = controllers::Config {
             ca_bundle: "PEM".into(),
             pod_range: "10.244.0.0/16".into(),
@@ -52,14 +72,20 @@ impl Cluster {
             api_port: 6443,
             dns_service_ip: "10.96.0.10".into(),
         };
-        let inside = registry.clone();
-        let clients =
-            move |name: &str| Client::new(Arc::new(Inside(inside.clone(), User::new(name, ["system:masters"]))));
-        let client = clients("admin");
-        let runner = runner::Config { manager: clients("manager"), clients: Arc::new(clients), world: World::real() };
-        let stop = CancellationToken::new();
+        let manager =
+            Client::new(front.transport(User::new("system:kube-controller-manager", ["system:authenticated"])));
+        let clients = move |name: &str| {
+            let groups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
+            let user = match name.contains(':') {
+                true => User::new(name, ["system:masters", "system:authenticated"]),
+                false => User::new(format!("system:serviceaccount:kube-system:{name}"), groups),
+            };
+            Client::new(front.transport(user))
+        };
+        let client = https.client();
+        let runner = runner::Config { manager, clients: Arc::new(clients), world: World::real() };
         let running = tokio::spawn(runner::run(runner, controllers::table(&config).unwrap(), stop.clone()));
-        Self { client, stop, running, _folder: folder }
+        Self { client, https, stop, running, _folder: folder }
     }
 
     async fn end(self) {
@@ -298,5 +324,50 @@ async fn pods_of_a_node_that_is_gone_go() {
         (pod.status.as_ref()?.phase.as_deref() == Some("Failed")).then_some(())
     })
     .await;
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn https_speaks_every_verb() {
+    let cluster = Cluster::start().await;
+    let client = &cluster.client;
+    let map = json!({ "metadata": { "name": "m", "namespace": "default" }, "data": { "a": "1" } });
+    let made = cluster.create::<ConfigMap>(map.clone()).await;
+    let resource = client::Resource::of::<ConfigMap>();
+    let maps = client.dynamic(resource);
+    let from = made.metadata.resource_version.clone().unwrap();
+    let options = Options { resource_version: from, field_selector: "metadata.name=m".into(), ..Options::default() };
+    let mut events = maps.watch("default", options).await.unwrap();
+    let again = client.create::<ConfigMap>(&serde_json::from_value(map).unwrap()).await.unwrap_err();
+    assert_eq!((again.code, again.reason.as_str()), (409, "AlreadyExists"));
+    assert_eq!(client.get::<ConfigMap>("default", "none").await.unwrap_err().message, "configmaps \"none\" not found");
+    let patched = client.patch::<ConfigMap>("default", "m", "", Patch::Merge(json!({ "data": { "b": "2" } }))).await;
+    let patched = patched.unwrap();
+    assert_eq!(patched.data.as_ref().unwrap().len(), 2);
+    let stale = client.update(&*made, "").await.unwrap_err();
+    assert!(stale.is_conflict(), "{stale}");
+    client.update(&*patched, "").await.unwrap();
+    let unknown = json!({ "metadata": { "name": "w" }, "spec": 1 });
+    let request =
+        client::Resource::of::<ConfigMap>().request(machinery::request::Verb::Create, "default").body(unknown);
+    let answer = client.call(request).await.unwrap();
+    assert_eq!(answer.warnings, ["unknown field \"spec\""]);
+    let all = Options { limit: Some(1), ..Options::default() };
+    let page = client.list::<ConfigMap>("default", all).await.unwrap();
+    assert!(page.items.len() == 1 && !page.continue_token.is_empty());
+    assert!(client.list_all::<ConfigMap>("default", Options::default()).await.unwrap().items.len() >= 2);
+    client.delete::<ConfigMap>("default", "m", Options::default()).await.unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        seen.push(events.next().await.unwrap().unwrap().change);
+    }
+    assert_eq!(seen, [Change::Modified, Change::Deleted]);
+    let raw = cluster.https.raw(http::Method::GET, "/version", "application/json", None).await.unwrap();
+    assert_eq!(raw.code, 200);
+    let none = cluster.https.connect(
+        "/api/v1/namespaces/default/pods/none/exec?command=x&stdout=true",
+        client::https::socket::REMOTE_COMMAND,
+    );
+    assert_eq!(none.await.err().unwrap().code, 404);
     cluster.end().await;
 }

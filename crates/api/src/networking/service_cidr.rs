@@ -25,7 +25,6 @@ pub static KIND: Kind = Kind {
     prepare_update: status::keep,
     validate,
     validate_update,
-    validate_status: |new, _, problems| rule::conditions(&Field::root(new).get("status.conditions"), problems),
     columns: &[
         column::NAME,
         column::text("CIDRs", "CIDRs defines the IP blocks in CIDR notation from which to assign service cluster IPs."),
