@@ -27,34 +27,38 @@ pub fn merge(node: Node<'_>, live: &Value, config: &Value) -> Value {
         (Value::Array(live), Value::Array(config)) if matches!(node.ty, Type::List(_)) => {
             merge_items(node, live, config)
         }
+        // Null is an empty map or list, and adds nothing.
+        (live, Value::Null) if has_content(live) => live.clone(),
         _ => config.clone(),
     }
 }
 
-/// Live items that the configuration does not name keep their place before the next one that both have.
+/// Items that both sides have come in the configuration's order, and live ones that it does not name stay before
+/// what they stood before.
 fn merge_items(node: Node<'_>, live: &[Value], config: &[Value]) -> Value {
     let Some(element) = node.element() else { return Value::Array(config.to_vec()) };
     let path = |item: &Value| path_element(node, element, item);
-    let wanted: Vec<_> = config.iter().map(path).collect();
-    let have: Vec<_> = live.iter().map(path).collect();
+    let (have, wanted): (Vec<_>, Vec<_>) = (live.iter().map(path).collect(), config.iter().map(path).collect());
+    let mut shared = wanted.iter().filter(|path| have.contains(path)).peekable();
     let mut out = Vec::with_capacity(live.len() + config.len());
-    let mut next_live = 0;
-    for (item, path) in config.iter().zip(&wanted) {
-        let at = have.iter().position(|p| p == path);
-        if let Some(at) = at {
-            // Only forwards: an item that the configuration moved up does not drag others with it.
-            while next_live < at {
-                if !wanted.contains(&have[next_live]) {
-                    out.push(live[next_live].clone());
-                }
-                next_live += 1;
+    let (mut l, mut r) = (0, 0);
+    while l < live.len() || r < config.len() {
+        if l < live.len() && !wanted.contains(&have[l]) {
+            out.push(live[l].clone());
+            l += 1;
+        } else if r == config.len() || l < live.len() && have[l] != wanted[r] && shared.peek() != Some(&&have[l]) {
+            // Its turn comes, or came, in the configuration's order.
+            l += 1;
+        } else {
+            let at = have.iter().position(|path| *path == wanted[r]);
+            out.push(at.map_or_else(|| config[r].clone(), |at| merge(element, &live[at], &config[r])));
+            if l < live.len() && have[l] == wanted[r] {
+                l += 1;
             }
-            next_live = next_live.max(at + 1);
+            shared.next_if(|path| **path == wanted[r]);
+            r += 1;
         }
-        out.push(at.map_or_else(|| item.clone(), |at| merge(element, &live[at], item)));
     }
-    let rest = live.iter().zip(&have).skip(next_live).filter(|(_, path)| !wanted.contains(path));
-    out.extend(rest.map(|(item, _)| item.clone()));
     Value::Array(out)
 }
 
