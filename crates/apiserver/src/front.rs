@@ -9,7 +9,7 @@ use client::Transport;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use machinery::identity::User;
-use machinery::request::{Answer, Request, WatchEvent};
+use machinery::request::{Answer, PatchKind, Request, Verb, WatchEvent};
 use machinery::status::Status;
 use registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::authn::{Authenticator, Issuer};
 use crate::authz::{Attributes, Authorizer};
 use crate::config::Config;
+use crate::identity::{self, MASTERS};
 use crate::pki::Pki;
 use crate::{escalation, review};
 
@@ -58,8 +59,35 @@ impl Front {
     /// # Errors
     /// 403, or as the registry refuses.
     pub async fn call(&self, user: &User, request: Request) -> Result<Answer, Status> {
-        self.authorizer.check(user, &Attributes::of(&request)).await?;
+        self.authorize(user, &request).await?;
         self.registry.call(user, request).await
+    }
+
+    /// Whether the user may make this request. What an update or an apply would create needs that permission too.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) async fn authorize(&self, user: &User, request: &Request) -> Result<(), Status> {
+        self.authorizer.check(user, &Attributes::of(request)).await?;
+        let creates = request.subresource.is_empty()
+            && match request.verb {
+                Verb::Patch(PatchKind::Apply) => true,
+                Verb::Update => api::by_plural(&request.group, &request.version, &request.resource)
+                    .is_some_and(|kind| kind.create_on_update),
+                _ => false,
+            };
+        if !creates || user.in_group(MASTERS) {
+            return Ok(());
+        }
+        let mut get = Request::new(Verb::Get, &request.group, &request.version, &request.resource);
+        (get.namespace, get.name) = (request.namespace.clone(), request.name.clone());
+        match self.registry.call(&identity::apiserver(), get).await {
+            Err(status) if status.is_not_found() => {
+                self.authorizer.check(user, &Attributes::with_verb(request, "create")).await
+            }
+            // What else is wrong the write itself will say.
+            _ => Ok(()),
+        }
     }
 
     /// A watch as this user.

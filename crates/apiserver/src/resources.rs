@@ -11,7 +11,6 @@ use machinery::request::{Answer, Request, Verb};
 use machinery::status::Status;
 use registry::present::Include;
 
-use crate::authz::Attributes;
 use crate::door::{Call, Door};
 use crate::metrics::Labels;
 use crate::wire::accept;
@@ -39,7 +38,7 @@ pub async fn answer(
     }
     let verb = intake::verb(&path, &call.method, &call.query, &call.headers)?;
     let mut request = intake::request(path, verb, &call.query, &call.headers)?;
-    door.front.authorizer.check(&user, &Attributes::of(&request)).await?;
+    door.front.authorize(&user, &request).await?;
     let kind = api::by_plural(&request.group, &request.version, &request.resource);
     let wanted = accept::wanted(&call.headers)?;
     let include = Include::parse(call.query.get("includeObject").unwrap_or_default())?;

@@ -131,8 +131,13 @@ async fn follow(
 impl Feed {
     async fn run(mut self) {
         loop {
-            if let Err(status) = self.watch().await {
-                tracing::debug!(resource = self.resource, %status, "the authorizer's watch ended; listing again");
+            match self.watch().await {
+                // Its time was over: it goes on where it stopped.
+                Ok(true) => continue,
+                Ok(false) => (self.registry.world().sleep)(RETRY).await,
+                Err(status) => {
+                    tracing::debug!(resource = self.resource, %status, "the authorizer's watch broke; listing again");
+                }
             }
             while let Err(status) = self.relist().await {
                 tracing::warn!(resource = self.resource, %status, "the authorizer cannot list");
@@ -159,9 +164,12 @@ impl Feed {
         Ok(())
     }
 
-    async fn watch(&mut self) -> Result<(), Status> {
+    /// Follows the events from the revision reached; whether there were any.
+    async fn watch(&mut self) -> Result<bool, Status> {
+        let before = self.revision;
         let mut request = Request::new(Verb::Watch, self.group, "v1", self.resource);
         request.options.resource_version = self.revision.to_string();
+        request.options.allow_watch_bookmarks = true;
         let mut events = self.registry.watch(&identity::apiserver(), request).await?;
         while let Some(event) = events.next().await {
             let event = event?;
@@ -177,7 +185,7 @@ impl Feed {
                 _ => self.present.insert(key, event.object),
             };
         }
-        Ok(())
+        Ok(self.revision != before)
     }
 }
 

@@ -114,3 +114,26 @@ async fn a_node_sees_what_its_pods_name() {
     assert_eq!(server.get(&node, "/api/v1/pods").await.code, 403);
     assert_eq!(server.get(&node, "/api/v1/pods?fieldSelector=spec.nodeName%3Dn1").await.code, 200);
 }
+
+#[tokio::test]
+async fn what_a_write_creates_needs_that_permission_too() {
+    let server = Harness::start().await;
+    let verbs = json!(["get", "update", "patch"]);
+    let rule = |group: &str, resource: &str| json!({"verbs": verbs, "apiGroups": [group], "resources": [resource]});
+    grant(&server, "writer", json!([rule("coordination.k8s.io", "leases"), rule("", "configmaps")])).await;
+    let map = "/api/v1/namespaces/default/configmaps/m";
+    assert_eq!(until(&server, &EVE, map, 404).await.code, 404);
+    let lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases/l";
+    let body = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "l"}}).to_string();
+    let got = server.send(&EVE, request("PUT", lease, "application/json", body.clone())).await;
+    assert_eq!(got.code, 403);
+    assert!(got.message().contains("cannot create resource \"leases\""), "{}", got.message());
+    assert_eq!(server.send(&As::Admin, request("PUT", lease, "application/json", body.clone())).await.code, 201);
+    // It is there now: she may, and is told that a Lease is not updated without its resourceVersion.
+    assert_eq!(server.send(&EVE, request("PUT", lease, "application/json", body)).await.code, 422);
+    let body = "{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\"}";
+    let apply = || request("PATCH", &format!("{map}?fieldManager=x"), "application/apply-patch+yaml", body);
+    assert_eq!(server.send(&EVE, apply()).await.code, 403);
+    assert_eq!(server.send(&As::Admin, apply()).await.code, 201);
+    assert_eq!(server.send(&EVE, apply()).await.code, 200);
+}
