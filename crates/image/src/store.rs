@@ -27,6 +27,8 @@ pub struct Store {
     root: PathBuf,
     images: Mutex<BTreeMap<String, Image>>,
     sequence: AtomicU64,
+    /// Layers of images that are being taken in: nobody's yet, and not to be collected.
+    admitting: Mutex<Vec<String>>,
 }
 
 /// A layer that waits in a file to be unpacked.
@@ -69,7 +71,7 @@ impl Store {
                 }
             }
         }
-        Ok(Store { root, images: Mutex::new(images), sequence: AtomicU64::new(0) })
+        Ok(Store { root, images: Mutex::new(images), sequence: AtomicU64::new(0), admitting: Mutex::default() })
     }
 
     fn images(&self) -> MutexGuard<'_, BTreeMap<String, Image>> {
@@ -128,12 +130,15 @@ impl Store {
 
     /// Removes layers that no image has and that are not in `used`. Returns how many went.
     pub fn collect(&self, used: &BTreeSet<String>) -> Result<usize> {
+        // First who is on the way: an image that arrives in between is then found among the images.
+        let arriving = self.admitting().clone();
         let named: BTreeSet<String> = self.images().values().flat_map(|image| image.layers.clone()).collect();
         let mut removed = 0;
         let at = |source: io::Error| Error::io("cannot collect unused layers", source);
         for entry in fs::read_dir(self.layers_dir()).map_err(at)?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.len() == LAYER_NAME_LENGTH && !named.contains(&name) && !used.contains(&name) {
+            let is_wanted = named.contains(&name) || used.contains(&name) || arriving.contains(&name);
+            if name.len() == LAYER_NAME_LENGTH && !is_wanted {
                 // Renamed first: a folder half removed must not be taken for a layer.
                 let grave = self.ingest_path();
                 fs::rename(entry.path(), &grave).map_err(at)?;
@@ -143,6 +148,16 @@ impl Store {
             }
         }
         Ok(removed)
+    }
+
+    fn admitting(&self) -> MutexGuard<'_, Vec<String>> {
+        self.admitting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Keeps layers from being collected for as long as the answer lives.
+    fn keep(&self, names: Vec<String>) -> Kept<'_> {
+        self.admitting().extend(names.iter().cloned());
+        Kept { store: self, names }
     }
 
     /// A fresh name for something under way.
@@ -170,6 +185,7 @@ impl Store {
     ) -> Result<Image> {
         let Parsed { config: run, diff_ids } = record::parse(config)?;
         let id = format!("sha256:{}", hex(&Sha256::digest(config)));
+        let _kept = self.keep(chain(&diff_ids));
         let mut layers: Vec<String> = Vec::new();
         let mut size_bytes = config.len() as u64;
         for (name, (index, diff_id)) in chain(&diff_ids).into_iter().zip(diff_ids.iter().enumerate()) {
@@ -284,6 +300,23 @@ impl Store {
         let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
         let layers: Vec<String> = names.filter(|name| name.len() == LAYER_NAME_LENGTH).collect();
         (layers.iter().map(|name| self.layer_size(name)).sum(), layers.len() as u64)
+    }
+}
+
+struct Kept<'a> {
+    store: &'a Store,
+    names: Vec<String>,
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        let mut admitting = self.store.admitting();
+        for name in &self.names {
+            // One of several that admit the same layer at once.
+            if let Some(index) = admitting.iter().position(|kept| kept == name) {
+                admitting.swap_remove(index);
+            }
+        }
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rpc::cri::{ExecSyncRequest, ExecSyncResponse};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
+use tokio::task::JoinSet;
 use tonic::Status;
 
 use crate::connection::CallError;
@@ -15,6 +17,7 @@ use crate::{Runtime, internal, new_id};
 
 /// Output above this is dropped, as the CRI demands.
 const OUTPUT_BYTES_MAX: usize = 16 << 20;
+const READ_LENGTH: usize = 16 << 10;
 /// How long output may still come after the command ended: a child of it can hold the pipe open.
 const DRAIN_TIMEOUT_MS: u64 = 2_000;
 
@@ -25,36 +28,31 @@ impl Runtime {
         let name = new_id()?;
         let exec = Exec { exec: name.clone(), container, args: request.cmd.clone(), stdin: false, tty: false };
         let (streams, end) = shim.exec(exec).await.map_err(|problem| refused(&problem))?;
-        let mut outputs = Vec::new();
-        for wanted in [Stream::Stdout, Stream::Stderr] {
-            let descriptor =
-                streams.iter().find(|(stream, _)| *stream == wanted).map(|(_, fd)| fd.try_clone()).transpose();
-            let descriptor = descriptor.map_err(|problem| internal("exec", problem))?;
-            outputs.push(tokio::spawn(read_all(descriptor)));
+        let kept = [Kept::default(), Kept::default()];
+        let mut reading = JoinSet::new();
+        for (stream, descriptor) in streams {
+            let kept = kept[usize::from(stream == Stream::Stderr)].clone();
+            reading.spawn(read_all(descriptor, kept));
         }
-        drop(streams);
         let code = match limited(request.timeout, end).await {
             Some(code) => code.map_err(|_| internal("exec", CallError::Gone))?,
             None => {
                 // A process that ended just now is signalled in vain.
                 let _ = shim.call(Call::SignalExec { exec: name, signal: libc::SIGKILL }).await;
-                let text = format!("command {:?} timed out", request.cmd.join(" "));
-                outputs.iter().for_each(|output| output.abort());
-                return Err(Status::deadline_exceeded(text));
+                return Err(Status::deadline_exceeded(format!("command {:?} timed out", request.cmd.join(" "))));
             }
         };
-        let mut texts = Vec::new();
-        for output in outputs {
-            texts.push(
-                output
-                    .await
-                    .map_err(|problem| internal("exec", problem))?
-                    .map_err(|problem| internal("exec", problem))?,
-            );
-        }
-        let stderr = texts.pop().unwrap_or_default();
-        Ok(ExecSyncResponse { stdout: texts.pop().unwrap_or_default(), stderr, exit_code: code })
+        drain(async { while reading.join_next().await.is_some() {} }).await;
+        let [stdout, stderr] = kept.map(|kept| std::mem::take(&mut *lock(&kept)));
+        Ok(ExecSyncResponse { stdout, stderr, exit_code: code })
     }
+}
+
+/// Output so far: what came before the end counts, also when a child of the command keeps the pipe open.
+type Kept = Arc<Mutex<Vec<u8>>>;
+
+fn lock(kept: &Kept) -> MutexGuard<'_, Vec<u8>> {
+    kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// `None` when the time is over; zero seconds are without end.
@@ -70,16 +68,11 @@ pub(crate) fn refused(problem: &CallError) -> Status {
     Status::unknown(format!("failed to exec in container: {problem}"))
 }
 
-async fn read_all(descriptor: Option<OwnedFd>) -> io::Result<Vec<u8>> {
-    let Some(descriptor) = descriptor else { return Ok(Vec::new()) };
-    let mut reader = receiver(descriptor)?;
-    let mut kept = Vec::new();
-    let mut buffer = vec![0; 16 << 10];
-    loop {
-        let length = reader.read(&mut buffer).await?;
-        if length == 0 {
-            return Ok(kept);
-        }
+async fn read_all(descriptor: OwnedFd, kept: Kept) {
+    let Ok(mut reader) = receiver(descriptor) else { return };
+    let mut buffer = vec![0; READ_LENGTH];
+    while let Ok(length @ 1..) = reader.read(&mut buffer).await {
+        let mut kept = lock(&kept);
         let room = OUTPUT_BYTES_MAX.saturating_sub(kept.len());
         kept.extend_from_slice(&buffer[..length.min(room)]);
     }

@@ -35,7 +35,7 @@ impl Runtime {
         let runtime = Runtime(Arc::new(Inner {
             puller: image::pull::Puller::new(config.pull.clone(), images.clone()),
             images,
-            executable: spawn::Executable::of_this_process()?,
+            executable: spawn::Executable::of_this_process(),
             state: Mutex::new(read_records(&config)?),
             records: Mutex::new(()),
             events: broadcast::channel(events::BEHIND_MAX).0,
@@ -117,6 +117,10 @@ impl Runtime {
             let Some(sandbox) = state.sandboxes.get_mut(id) else { return Ok(()) };
             sandbox.shim = None;
             let phase = sandbox.record.phase;
+            if phase == Phase::Ready {
+                // Before any container is reported dead: nobody shall try to start another one in here.
+                sandbox.record.phase = Phase::NotReady;
+            }
             let of = state.containers.values().filter(|container| container.record.sandbox == id);
             (phase, of.map(|container| container.record.cgroup.clone()).collect::<Vec<_>>())
         };
@@ -136,7 +140,10 @@ impl Runtime {
         }
         match phase {
             Phase::Creating => self.remove_sandbox(id).await,
-            Phase::Ready => self.stop_sandbox(id).await,
+            Phase::Ready => {
+                self.tell(id, id, Event::ContainerStoppedEvent);
+                self.stop_sandbox(id).await
+            }
             Phase::NotReady => Ok(()),
         }
     }
@@ -168,6 +175,8 @@ impl Runtime {
         let failed = |problem: &dyn std::fmt::Display| internal("cannot remove strays", problem);
         let strays =
             |folder: &Path| names(folder, "").into_iter().filter(|name| !known.contains(name)).collect::<Vec<_>>();
+        let used = self.state().used_layers();
+        self.0.images.collect(&used).map_err(|problem| failed(&problem))?;
         for id in strays(&config.run.join("netns")) {
             network::namespace::remove(&config.namespace(&id)).map_err(|problem| failed(&problem))?;
         }

@@ -162,7 +162,7 @@ impl Runtime {
     async fn spawn_shim(&self, id: &str) -> Result<Shim, Status> {
         let path = self.config().socket(id);
         let (socket, pid) =
-            self.0.executable.spawn(&path).map_err(|problem| internal("cannot start a shim", problem))?;
+            self.0.executable.spawn(&path).await.map_err(|problem| internal("cannot start a shim", problem))?;
         tracing::debug!(sandbox = id, pid, "shim started");
         Shim::new(id.to_string(), path, socket, self.0.heard.clone())
             .map_err(|problem| internal("cannot talk to the shim", problem))

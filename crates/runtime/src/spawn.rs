@@ -6,34 +6,42 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SealFlags};
+use tokio::sync::watch;
 
 use crate::shim;
 
 const PAGE_LENGTH: usize = 4096;
 
-/// The executable in memory, sealed against every change.
-pub struct Executable(File);
+/// The executable in memory, sealed against every change. It is copied in the background: the first pod waits for it.
+pub struct Executable(watch::Receiver<Option<Result<Arc<File>, String>>>);
 
 impl Executable {
     /// Copies the running executable.
-    pub fn of_this_process() -> io::Result<Executable> {
-        let mut source = File::open("/proc/self/exe")?;
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let mut copy = File::from(rustix::fs::memfd_create("kybern", flags)?);
-        copy_in_pages(&mut source, &mut copy)?;
-        let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-        rustix::fs::fcntl_add_seals(&copy, seals)?;
-        Ok(Executable(copy))
+    pub fn of_this_process() -> Executable {
+        let (sender, copied) = watch::channel(None);
+        tokio::task::spawn_blocking(move || {
+            let copy = sealed_copy().map(Arc::new).map_err(|problem| format!("cannot copy the executable: {problem}"));
+            sender.send_replace(Some(copy));
+        });
+        Executable(copied)
+    }
+
+    async fn copy(&self) -> io::Result<Arc<File>> {
+        let mut copied = self.0.clone();
+        let copy = copied.wait_for(Option::is_some).await.map_err(io::Error::other)?.clone();
+        copy.unwrap_or_else(|| Err("the copying task broke".into())).map_err(io::Error::other)
     }
 
     /// Starts a shim that listens at `socket`. Returns our end of its first connection, and its process id.
-    pub fn spawn(&self, socket: &Path) -> io::Result<(OwnedFd, u32)> {
+    pub async fn spawn(&self, socket: &Path) -> io::Result<(OwnedFd, u32)> {
+        let copy = self.copy().await?;
         use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let log = File::options().create(true).append(true).open(socket.with_extension("log"))?;
-        let child = tokio::process::Command::new(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+        let child = tokio::process::Command::new(format!("/proc/self/fd/{}", copy.as_raw_fd()))
             .arg0("kybern")
             .arg(shim::ROLE)
             .arg(socket)
@@ -48,6 +56,16 @@ impl Executable {
         let pid = child.id().unwrap_or_default();
         Ok((ours, pid))
     }
+}
+
+fn sealed_copy() -> io::Result<File> {
+    let mut source = File::open("/proc/self/exe")?;
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut copy = File::from(rustix::fs::memfd_create("kybern", flags)?);
+    copy_in_pages(&mut source, &mut copy)?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&copy, seals)?;
+    Ok(copy)
 }
 
 /// One page at a time: a larger write makes the kernel keep the file in large folios, and a shim that touches one byte of

@@ -143,7 +143,9 @@ impl Joined {
             }
         };
         // A child of the process may hold the streams open for ever.
+        let still_reading = reading.abort_handle();
         exec_sync::drain(reading).await;
+        still_reading.abort();
         feeding.abort();
         code
     }

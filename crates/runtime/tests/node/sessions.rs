@@ -21,6 +21,10 @@ pub async fn exec_sync_answers(node: &Node) {
         (answer.stdout.as_slice(), answer.stderr.as_slice(), answer.exit_code),
         (&b"out\n"[..], &b"err\n"[..], 4)
     );
+    // A child that keeps the pipe open neither hides the output nor holds the answer.
+    let begin = std::time::Instant::now();
+    assert_eq!(node.sh(&id, "sleep 30 & echo early").await.stdout, b"early\n");
+    assert!(begin.elapsed().as_secs() < 10);
     let request = |cmd: &[&str]| ExecSyncRequest {
         container_id: id.clone(),
         cmd: cmd.iter().map(|word| word.to_string()).collect(),
