@@ -168,3 +168,8 @@ pub fn duration(text: &str) -> crate::failure::Result<std::time::Duration> {
     let nanos = u64::try_from(nanos).map_err(|_| crate::Failure::Here(format!("invalid duration {text:?}")))?;
     Ok(std::time::Duration::from_nanos(nanos))
 }
+
+/// The value of a text flag that this command may not have.
+pub fn try_of<'a>(matches: &'a ArgMatches, name: &str) -> &'a str {
+    matches.try_get_one::<String>(name).ok().flatten().map(String::as_str).unwrap_or_default()
+}

@@ -13,6 +13,7 @@ mod failure;
 mod files;
 mod flags;
 mod print;
+mod report;
 mod select;
 mod session;
 

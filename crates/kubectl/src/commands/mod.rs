@@ -1,11 +1,19 @@
 //! The commands: one file each, one line in [`COMMANDS`].
 
 mod apply;
+mod create;
 mod delete;
+mod expose;
 mod get;
 mod label;
 mod lines;
+mod rollout;
+mod run;
+mod scale;
+mod set;
+mod template;
 mod version;
+mod wait;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,6 +22,8 @@ use clap::{ArgMatches, Command};
 
 use crate::failure::Result;
 use crate::flags;
+
+use template::describe_template;
 
 pub type Running<'a> = Pin<Box<dyn Future<Output = Result> + 'a>>;
 
@@ -24,7 +34,8 @@ pub struct Entry {
 }
 
 /// The visible table, in kubectl's alphabetical order.
-pub const COMMANDS: &[Entry] = &[apply::ENTRY, delete::ENTRY, get::ENTRY, label::ENTRY, version::ENTRY];
+pub const COMMANDS: &[Entry] =
+    &[apply::ENTRY, create::ENTRY, delete::ENTRY, get::ENTRY, label::ENTRY, scale::ENTRY, version::ENTRY];
 
 /// The whole command line.
 pub fn root() -> Command {

@@ -29,6 +29,12 @@ pub fn aligned(rows: &[Vec<String>]) -> String {
     out
 }
 
+/// As [`aligned`], two spaces apart and without a least width.
+pub fn narrow(rows: &[Vec<String>]) -> String {
+    let widest = rows.iter().filter_map(|row| row.first()).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    rows.iter().map(|row| format!("{:<1$}{2}\n", row[0], widest + 2, row[1..].join("  "))).collect()
+}
+
 /// What is shown of a server's table.
 #[derive(Clone, Debug, Default)]
 pub struct Look {

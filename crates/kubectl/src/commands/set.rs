@@ -1,0 +1,99 @@
+//! `kubectl set image`: another image for containers of pods and of what has pods.
+
+use clap::{ArgMatches, Command};
+use client::Patch;
+use serde_json::{Value, json};
+
+use super::Entry;
+use crate::failure::{Result, error};
+use crate::flags::{self, DryRun};
+use crate::report::Report;
+use crate::select::{self, Found};
+use crate::session::Session;
+
+pub const ENTRY: Entry = Entry { build, run: |matches| Box::pin(run(matches)) };
+
+fn build() -> Command {
+    let image = Command::new("image")
+        .about("Update the image of a pod template.")
+        .arg(flags::resources())
+        .arg(flags::filenames())
+        .arg(flags::recursive())
+        .arg(flags::selector())
+        .arg(flags::dry_run())
+        .arg(flags::output("Output format. One of: (json, yaml, name, jsonpath, …)."))
+        .arg(flags::field_manager())
+        .arg(flags::switch("all", "Select all resources, in the namespace of the specified resource types"))
+        .arg(flags::switch("record", "Record current kubectl command in the resource annotation."));
+    Command::new("set").about("Configure application resources.").subcommand_required(true).subcommand(image)
+}
+
+async fn run(matches: &ArgMatches) -> Result {
+    let Some((_, inner)) = matches.subcommand() else { return Ok(()) };
+    let words = flags::all(inner, "resources");
+    let at = words.iter().position(|word| word.contains('=')).unwrap_or(words.len());
+    let (names, images) = words.split_at(at);
+    if images.is_empty() {
+        return error("at least one image update is required");
+    }
+    let session = Session::open(inner).await?;
+    if flags::is_set(inner, "record") {
+        eprintln!("Flag --record has been deprecated, --record will be removed in the future");
+    }
+    for found in select::chosen(&session, inner, names).await? {
+        change(&session, inner, &found, images).await?;
+    }
+    Ok(())
+}
+
+async fn change(session: &Session, matches: &ArgMatches, found: &Found, images: &[&str]) -> Result {
+    let tree = found.object.tree();
+    let is_pod = found.served.plural == "pods";
+    let spec = if is_pod { &tree["spec"] } else { &tree["spec"]["template"]["spec"] };
+    let mut changed = json!({});
+    for pair in images {
+        let Some((name, image)) = pair.split_once('=') else { return error(format!("invalid image update {pair:?}")) };
+        let mut is_found = false;
+        for list in ["containers", "initContainers"] {
+            for container in spec[list].as_array().into_iter().flatten() {
+                if name != "*" && container["name"] != name {
+                    continue;
+                }
+                is_found = true;
+                if container["image"] != image {
+                    push(&mut changed, list, json!({"name": container["name"], "image": image}));
+                }
+            }
+        }
+        if !is_found {
+            return error(format!("unable to find container named \"{name}\""));
+        }
+    }
+    if changed.as_object().is_none_or(serde_json::Map::is_empty) {
+        return Ok(());
+    }
+    let mut patch = if is_pod { json!({"spec": changed}) } else { json!({"spec": {"template": {"spec": changed}}}) };
+    if flags::is_set(matches, "record") {
+        let words: Vec<String> = std::env::args().skip_while(|word| word.ends_with("kybern")).collect();
+        let line = words.join(" ");
+        let line = format!("kubectl {}", line.split_once(' ').map_or("", |(_, rest)| rest));
+        patch["metadata"] = json!({"annotations": {"kubernetes.io/change-cause": line}});
+    }
+    let report = Report::of(matches, "kubectl-set")?;
+    if report.dry_run == DryRun::Client {
+        return report.say(&found.served, &tree, "image updated");
+    }
+    let resource = session.client.dynamic(found.served.resource());
+    let patch = Patch::Strategic(patch);
+    let updated = resource.patch(&found.namespace(), &found.name(), "", patch, report.options()).await?;
+    report.say(&found.served, &updated.tree(), "image updated")
+}
+
+fn push(changed: &mut Value, list: &str, container: Value) {
+    if !changed[list].is_array() {
+        changed[list] = json!([]);
+    }
+    if let Some(containers) = changed[list].as_array_mut() {
+        containers.push(container);
+    }
+}
