@@ -68,6 +68,20 @@ pub fn remove_range(range: Cidr) -> Result<()> {
     forgiving(batch)
 }
 
+/// Keeps addresses of `range` that nobody has on this machine: who asks for one hears at once that it is unreachable,
+/// instead of being sent to wherever the default route leads.
+pub fn reserve_range(range: Cidr) -> Result<()> {
+    let mut batch = Batch::default();
+    route::add_unreachable(&mut batch, (range.network(), range.prefix()));
+    Socket::route()?.run_all(batch)
+}
+
+pub fn release_range(range: Cidr) -> Result<()> {
+    let mut batch = Batch::default();
+    route::delete_unreachable(&mut batch, (range.network(), range.prefix()));
+    forgiving(batch)
+}
+
 fn forgiving(batch: Batch) -> Result<()> {
     match Socket::route()?.run_all(batch) {
         Err(error) if error.is_absent() => Ok(()),
@@ -222,6 +236,13 @@ mod tests {
             add_range("10.8.0.0/16".parse()?, Ipv4Addr::new(10, 9, 0, 1))?;
             add_range("10.8.0.0/16".parse()?, Ipv4Addr::new(10, 9, 0, 1))?;
             assert!(addresses()?.iter().any(|a| a.link == "lo" && a.address == Ipv4Addr::new(10, 9, 0, 1)));
+            let reserved = "10.9.0.0/16".parse()?;
+            reserve_range(reserved)?;
+            reserve_range(reserved)?;
+            let refused = std::net::UdpSocket::bind("0.0.0.0:0").unwrap().connect("10.9.3.3:9").unwrap_err();
+            assert_eq!(refused.raw_os_error(), Some(libc::EHOSTUNREACH));
+            release_range(reserved)?;
+            release_range(reserved)?;
             remove_range("10.8.0.0/16".parse()?)?;
             remove_range("10.8.0.0/16".parse()?)?;
             remove_gateway(Ipv4Addr::new(10, 9, 0, 1))?;

@@ -22,6 +22,7 @@ use crate::{Error, Result, namespace};
 pub const INNER_LINK: &str = "eth0";
 /// `IFNAMSIZ` without the terminating zero.
 pub const LINK_NAME_BYTES_MAX: usize = 15;
+const ALIAS_BYTES_MAX: usize = 255;
 const OWNER_LETTERS: usize = 5;
 const NAME_LETTERS: usize = 9;
 const LOOPBACK_INDEX: u32 = 1;
@@ -38,7 +39,7 @@ pub struct Attachment<'a> {
     pub gateway: Ipv4Addr,
     /// In bytes.
     pub mtu: u32,
-    /// Free text for `ip link`, at most 255 bytes.
+    /// Free text for `ip link`; what exceeds 255 bytes is cut.
     pub alias: &'a str,
 }
 
@@ -178,7 +179,8 @@ fn configure_outside(wanted: &Attachment<'_>, index: u32, outside: &mut Socket) 
     let mut batch = Batch::default();
     route::without_ipv6_address(&mut batch, Which::Index(index));
     route::set_forwarding(&mut batch, Which::Index(index));
-    route::set_alias(&mut batch, Which::Index(index), wanted.alias);
+    let alias = &wanted.alias[..wanted.alias.floor_char_boundary(ALIAS_BYTES_MAX)];
+    route::set_alias(&mut batch, Which::Index(index), alias);
     route::set_up(&mut batch, Which::Index(index));
     route::add_host_route(&mut batch, index, wanted.address);
     route::add_neighbour(&mut batch, index, wanted.address, inner_mac(wanted));

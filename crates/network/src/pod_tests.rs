@@ -99,6 +99,8 @@ fn two_pods_reach_each_other_and_the_host() {
         assert_eq!(links("other")?.len(), 0);
         Ok(())
     });
+    let is_quiet = || Ok(!output("ip -6 addr show scope link").contains("fe80"));
+    assert!(ground.on_host(is_quiet) && namespace::within(&pods[0], is_quiet).unwrap(), "link-local addresses");
     for to in [[10, 244, 0, 3], [10, 244, 0, 1]] {
         assert!(namespace::within(&pods[0], || Ok(reaches(to))).unwrap(), "{to:?}");
     }
@@ -133,6 +135,7 @@ fn half_a_pair_and_another_address_are_repaired() {
         // The same name for another namespace: the stale pair goes.
         attach(&wanted(&pods[1], 2))?;
         attach(&wanted(&pods[1], 9))?;
+        attach(&Attachment { alias: &"é".repeat(200), ..wanted(&pods[1], 9) })?;
         assert!(reaches([10, 244, 0, 9]));
         assert_eq!(links("repair")?[0].addresses, [Ipv4Addr::new(10, 244, 0, 9)]);
         Ok(())

@@ -109,10 +109,11 @@ impl Which<'_> {
 
 // === links ===
 
+/// Both ends are down: up, they would take link-local addresses before they can be told not to.
 pub(crate) fn add_veth(batch: &mut Batch, veth: &Veth<'_>) {
     let operation = format!("create link {}", veth.name);
     let flags = REQUEST_ACK | CREATE | EXCLUSIVE;
-    batch.push(operation, libc::RTM_NEWLINK, flags, &link_header(0, IFF_UP, IFF_UP), |a| {
+    batch.push(operation, libc::RTM_NEWLINK, flags, &link_header(0, 0, 0), |a| {
         a.text(IFLA_IFNAME, veth.name);
         a.u32(IFLA_MTU, veth.mtu);
         a.bytes(IFLA_ADDRESS, &veth.mac);
@@ -318,6 +319,29 @@ pub(crate) fn add_route(
         }
         a.u32(RTA_OIF, link);
     });
+}
+
+/// `unreachable DESTINATION`: what no longer route leads to is refused at once.
+pub(crate) fn add_unreachable(batch: &mut Batch, destination: (Ipv4Addr, u8)) {
+    let operation = format!("reserve {}/{}", destination.0, destination.1);
+    let header = unreachable_header(destination.1);
+    batch.push(operation, libc::RTM_NEWROUTE, REQUEST_ACK | CREATE | REPLACE, &header, |a| {
+        a.bytes(RTA_DST, &destination.0.octets());
+    });
+}
+
+pub(crate) fn delete_unreachable(batch: &mut Batch, destination: (Ipv4Addr, u8)) {
+    let operation = format!("release {}/{}", destination.0, destination.1);
+    batch.push(operation, libc::RTM_DELROUTE, REQUEST_ACK, &unreachable_header(destination.1), |a| {
+        a.bytes(RTA_DST, &destination.0.octets());
+    });
+}
+
+fn unreachable_header(prefix: u8) -> [u8; 12] {
+    const TYPE_UNREACHABLE: u8 = 7;
+    let mut header = route_header(prefix, SCOPE_UNIVERSE, 0);
+    header[7] = TYPE_UNREACHABLE;
+    header
 }
 
 pub(crate) fn delete_route(batch: &mut Batch, link: u32, destination: (Ipv4Addr, u8)) {

@@ -39,6 +39,7 @@ impl Ground {
             host::add_gateway(GATEWAY).unwrap();
             host::enable_forwarding().unwrap();
             host::add_range("10.96.0.0/16".parse().unwrap(), GATEWAY).unwrap();
+            host::reserve_range(place().pods).unwrap();
         });
         for last in 2..5 {
             ground.attach(&format!("pod{last}"), Ipv4Addr::new(10, 244, 0, last));
