@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod life;
+mod more;
 mod node;
 mod sessions;
 
@@ -33,6 +34,11 @@ fn main() {
         life::containers_outlive_the_runtime,
         life::a_killed_shim_is_buried,
         life::limits_and_users_hold,
+        more::too_much_memory_is_reported,
+        more::processes_and_memory_are_shared_in_a_pod,
+        more::logs_are_reopened,
+        more::many_pods_at_once,
+        more::one_after_the_other,
         sessions::exec_sync_answers,
         sessions::exec_over_websocket,
         sessions::a_terminal_resizes,

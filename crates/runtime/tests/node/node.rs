@@ -34,6 +34,10 @@ impl Node {
         Node { folder, config, runtime: Mutex::new(None) }
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub fn runtime(&self) -> Runtime {
         self.runtime.lock().unwrap().clone().unwrap()
     }

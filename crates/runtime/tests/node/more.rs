@@ -1,0 +1,92 @@
+//! Memory limits, shared namespaces, rotation, and many at once.
+
+use std::time::Instant;
+
+use rpc::cri::runtime_service_server::RuntimeService;
+use rpc::cri::*;
+use tonic::Request;
+
+use crate::node::Node;
+
+pub async fn too_much_memory_is_reported(node: &Node) {
+    let pod = node.pod("oom").await;
+    let mut config = node.container_config("x=abcdefgh; while true; do x=$x$x; done");
+    let linux = config.linux.as_mut().unwrap();
+    linux.resources = Some(LinuxContainerResources { memory_limit_in_bytes: 16 << 20, ..Default::default() });
+    let id = node.create(&pod, config).await;
+    node.start(&id).await.unwrap();
+    let status = node.ended(&id).await;
+    assert_eq!((status.exit_code, status.reason.as_str()), (137, "OOMKilled"));
+}
+
+pub async fn processes_and_memory_are_shared_in_a_pod(node: &Node) {
+    let mut config = node.pod_config("shared");
+    let security = config.linux.as_mut().unwrap().security_context.as_mut().unwrap();
+    security.namespace_options = Some(NamespaceOption { pid: NamespaceMode::Pod.into(), ..Default::default() });
+    let request = RunPodSandboxRequest { config: Some(config), runtime_handler: String::new() };
+    let pod = node.runtime().run_pod_sandbox(Request::new(request)).await.unwrap().into_inner().pod_sandbox_id;
+    let mut ids = Vec::new();
+    for name in ["one", "two"] {
+        let mut config = node.container_config("");
+        config.command = ["sh", "-c", "sleep 1000 & wait"].map(str::to_string).to_vec();
+        config.metadata = Some(ContainerMetadata { name: name.into(), attempt: 0 });
+        config.log_path = format!("{name}/0.log");
+        let security = config.linux.as_mut().unwrap().security_context.as_mut().unwrap();
+        security.namespace_options = Some(NamespaceOption { pid: NamespaceMode::Pod.into(), ..Default::default() });
+        let id = node.create(&pod, config).await;
+        node.start(&id).await.unwrap();
+        ids.push(id);
+    }
+    node.sh(&ids[0], "echo shared > /dev/shm/x").await;
+    assert_eq!(node.sh(&ids[1], "cat /dev/shm/x").await.stdout, b"shared\n");
+    let seen = node.sh(&ids[1], "ls -d /proc/[0-9]* | wc -l").await.stdout;
+    let seen: u32 = String::from_utf8(seen).unwrap().trim().parse().unwrap();
+    assert!(seen >= 5, "{seen} processes are seen");
+    // Its child does not outlive a container's first process.
+    let request = StopContainerRequest { container_id: ids[0].clone(), timeout: 0 };
+    RuntimeService::stop_container(&node.runtime(), Request::new(request)).await.unwrap();
+    let left = node.sh(&ids[1], "ls -d /proc/[0-9]* | wc -l").await.stdout;
+    let left: u32 = String::from_utf8(left).unwrap().trim().parse().unwrap();
+    assert!(left + 2 <= seen, "{left} of {seen} processes are left");
+}
+
+pub async fn logs_are_reopened(node: &Node) {
+    let pod = node.pod("rotate").await;
+    let id = node.run(&pod, "echo before; read x < /fifo; echo after; sleep 1000").await;
+    node.sh(&id, "until [ -e /fifo ]; do mkfifo /fifo; done").await;
+    let log = node.folder().join("logs/main/0.log");
+    std::fs::rename(&log, log.with_extension("old")).unwrap();
+    let request = ReopenContainerLogRequest { container_id: id.clone() };
+    node.runtime().reopen_container_log(Request::new(request)).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "");
+}
+
+pub async fn many_pods_at_once(node: &Node) {
+    let begin = Instant::now();
+    let pods = (0..20).map(|number| async move {
+        let name = format!("many{number}");
+        let pod = node.pod(&name).await;
+        node.run_named(&pod, &name, "echo $(ip -4 addr show eth0 | grep -o 'inet [0-9.]*'); exit 0").await
+    });
+    let ids = futures::future::join_all(pods).await;
+    eprintln!("  20 pods started after {} ms", begin.elapsed().as_millis());
+    let mut said = std::collections::BTreeSet::new();
+    for (number, id) in ids.iter().enumerate() {
+        assert_eq!(node.ended(id).await.exit_code, 0);
+        let log = node.folder().join(format!("logs/many{number}/0.log"));
+        said.insert(std::fs::read_to_string(log).unwrap().split_once("stdout").unwrap().1.to_string());
+    }
+    assert_eq!(said.len(), 20, "addresses are not unique: {said:?}");
+}
+
+pub async fn one_after_the_other(node: &Node) {
+    const COUNT: u32 = 20;
+    let pod = node.pod("serial").await;
+    let begin = Instant::now();
+    for number in 0..COUNT {
+        let id = node.run_named(&pod, &format!("c{number}"), "exit 0").await;
+        let request = RemoveContainerRequest { container_id: id };
+        RuntimeService::remove_container(&node.runtime(), Request::new(request)).await.unwrap();
+    }
+    eprintln!("  create, start, remove: {} µs each", begin.elapsed().as_micros() / u128::from(COUNT));
+}
