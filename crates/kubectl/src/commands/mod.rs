@@ -34,8 +34,20 @@ pub struct Entry {
 }
 
 /// The visible table, in kubectl's alphabetical order.
-pub const COMMANDS: &[Entry] =
-    &[apply::ENTRY, create::ENTRY, delete::ENTRY, get::ENTRY, label::ENTRY, scale::ENTRY, version::ENTRY];
+pub const COMMANDS: &[Entry] = &[
+    apply::ENTRY,
+    create::ENTRY,
+    delete::ENTRY,
+    expose::ENTRY,
+    get::ENTRY,
+    label::ENTRY,
+    rollout::ENTRY,
+    run::ENTRY,
+    scale::ENTRY,
+    set::ENTRY,
+    version::ENTRY,
+    wait::ENTRY,
+];
 
 /// The whole command line.
 pub fn root() -> Command {
