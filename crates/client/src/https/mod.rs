@@ -4,6 +4,7 @@
 //! that nothing above sees that crate.
 
 mod answer;
+mod connection;
 mod request;
 pub mod socket;
 mod watch;
@@ -52,11 +53,7 @@ impl Https {
     /// # Errors
     /// Certificates or keys that cannot be read, a credential plugin that cannot be started.
     pub fn new(access: Access) -> Result<Self, Status> {
-        let mut config = access.config;
-        // A write that timed out must not be sent again behind the caller's back.
-        config.default_retry = false;
-        let inner = kube_client::Client::try_from(config).map_err(|e| Status::bad_request(chain(&e)))?;
-        Ok(Self { inner })
+        Ok(Self { inner: connection::open(&access.config)? })
     }
 
     /// This connection as a [`Client`].
