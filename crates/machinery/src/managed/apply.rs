@@ -79,7 +79,9 @@ fn before_first_apply(schema: &Schema, live: &Value, writer: &Writer<'_>) -> Ent
 fn conflicts<'a>(entries: &'a Entries, touched: &Fields, writer: &Writer<'_>) -> Vec<(&'a Entry, Vec<String>)> {
     let others = entries.0.iter().filter(|entry| !is_own(entry, writer));
     let theirs = others.map(|entry| (entry, sets::paths(&sets::intersection(&entry.fields, touched))));
-    theirs.filter(|(_, paths)| !paths.is_empty()).collect()
+    let mut conflicts: Vec<_> = theirs.filter(|(_, paths)| !paths.is_empty()).collect();
+    conflicts.sort_by_key(|(entry, _)| (&entry.manager, &entry.operation, &entry.api_version, &entry.subresource));
+    conflicts
 }
 
 fn shown(entry: &Entry) -> String {

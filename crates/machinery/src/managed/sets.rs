@@ -114,14 +114,14 @@ pub fn paths(set: &Fields) -> Vec<String> {
     all
 }
 
+/// As upstream: the members of a place before what is below them.
 fn collect(set: &Fields, prefix: &str, all: &mut Vec<String>) {
-    for (element, value) in set.iter().filter(|(element, _)| *element != SELF) {
-        let path = format!("{prefix}{}", shown(element));
-        if is_member(value) {
-            all.push(path.clone());
-        }
+    let elements = || set.iter().filter(|(element, _)| *element != SELF);
+    let path = |element: &str| format!("{prefix}{}", shown(element));
+    all.extend(elements().filter(|(_, value)| is_member(value)).map(|(element, _)| path(element)));
+    for (element, value) in elements() {
         if let Value::Object(below) = value {
-            collect(below, &path, all);
+            collect(below, &path(element), all);
         }
     }
 }

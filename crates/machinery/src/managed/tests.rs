@@ -177,6 +177,12 @@ fn apply_owns_prunes_and_conflicts() {
     let scaled = tracked(&created, scaled, Writer { manager: "hpa", ..WRITER });
     let refused = apply(&schema(), &scaled, &config, &WRITER, false).unwrap_err();
     assert_eq!(refused.message, "Apply failed with 1 conflict: conflict with \"hpa\" using x/v1: .spec.replicas");
+    let other = json!({"apiVersion": "x/v1", "kind": "Thing", "metadata": {"name": "n", "labels": {"m": "3"}},
+        "spec": {"replicas": 9, "ports": [{"port": 80, "protocol": "TCP", "name": "no"}]}});
+    let refused = apply(&schema(), &scaled, &other, &Writer { manager: "z", ..WRITER }, false).unwrap_err();
+    let expected = "Apply failed with 3 conflicts: conflicts with \"a\":\n- .metadata.labels.m\n- .spec.ports[port=80,protocol=\"TCP\"].name\nconflicts with \"hpa\" using x/v1:\n- .spec.replicas";
+    assert_eq!(refused.message, expected);
+    assert_eq!(refused.details.unwrap().causes[2].field, ".spec.replicas");
     let forced = apply(&schema(), &scaled, &config, &WRITER, true).unwrap().object;
     assert_eq!((&forced["spec"]["replicas"], fields(&forced, "hpa")), (&json!(1), Value::Null));
 
