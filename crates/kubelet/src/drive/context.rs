@@ -69,8 +69,8 @@ pub struct Context {
     pub services: Cache<Service>,
     pub tokens: Keyring,
     pub mailboxes: Mailboxes,
-    /// An image came or went.
-    pub images_changed: Notify,
+    /// Something that the node's status tells may have changed: images, the runtime itself.
+    pub node_changed: Notify,
     /// Counts the runtime's events, for those who wait for any.
     pub runtime_events: watch::Sender<u64>,
 }

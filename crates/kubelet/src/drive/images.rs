@@ -72,7 +72,7 @@ async fn pull(cx: &Context, pod: &Pod, container: &Container, tagged: &str) -> R
             return Err(Failed { reason: "ErrImagePull".into(), message });
         }
     };
-    cx.images_changed.notify_one();
+    cx.node_changed.notify_one();
     let took = (cx.now().duration_since(begun).as_nanos() / 1_000_000 * 1_000_000).clamp(0, i64::MAX.into());
     let took = machinery::duration::format(i64::try_from(took).unwrap_or(i64::MAX));
     let size = pulled.map_or(0, |i| i.size);

@@ -89,7 +89,7 @@ fn context(
         services: Cache::new(client.clone(), Source::<Service>::typed(), World::real()),
         references: References::new(client.clone(), notify),
         tokens: tokens::Keyring::default(),
-        images_changed: Notify::new(),
+        node_changed: Notify::new(),
         runtime_events: watch::Sender::new(0),
         config,
         client,
@@ -101,6 +101,9 @@ fn context(
     };
     (Arc::new(context), writer)
 }
+
+#[cfg(test)]
+mod tests;
 
 /// Runs the kubelet until `stop`: registers the node, then keeps its pods as the API says.
 ///

@@ -86,7 +86,7 @@ pub async fn report(cx: Arc<Context>, registered: Arc<Node>, mut machine: Machin
             () = stop.cancelled() => return,
             () = tokio::time::sleep_until(wait) => {}
             _ = nodes.next() => {}
-            () = cx.images_changed.notified() => {}
+            () = cx.node_changed.notified() => {}
         }
     }
 }

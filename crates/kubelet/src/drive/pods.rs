@@ -235,5 +235,6 @@ async fn stream(cx: &Context) -> Duration {
             }
         }
     }
+    cx.node_changed.notify_one();
     RUNTIME_RETRY
 }

@@ -44,6 +44,9 @@ impl Probers {
     /// Starts what should run and stops what should not: startup alone until it succeeded, then the others;
     /// in an ending pod readiness alone.
     pub fn adjust(&mut self, cx: &Arc<Context>, pod: &Arc<Pod>, seen: &crate::plan::seen::Seen, ending: bool) {
+        if self.running.is_empty() && !has_probes(pod) {
+            return;
+        }
         let ips = seen.sandbox().map(|s| s.ips.clone()).unwrap_or_default();
         let ip = ips.first().or_else(|| cx.facts.ips.first()).cloned().unwrap_or_default();
         let mut wanted = BTreeMap::new();
@@ -84,6 +87,11 @@ impl Probers {
             });
         }
     }
+}
+
+fn has_probes(pod: &Pod) -> bool {
+    let all = spec::containers(pod).iter().chain(spec::init_containers(pod));
+    all.into_iter().any(|c| c.startup_probe.is_some() || c.liveness_probe.is_some() || c.readiness_probe.is_some())
 }
 
 async fn run(target: Target, container: Container) {
