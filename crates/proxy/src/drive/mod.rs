@@ -91,7 +91,8 @@ fn samples(place: Place) -> Changes {
         affinity_s,
         ..ServiceFacts::default()
     };
-    let endpoint = |address| Endpoint { address, node: None, ready: true, serving: true, terminating: false };
+    let (ready, serving, terminating) = (true, true, false);
+    let endpoint = |address| Endpoint { address, node: None, ready, serving, terminating, for_nodes: Vec::new() };
     let mut index = Index::new(place);
     for (name, affinity_s) in [("plain", None), ("sticky", Some(1))] {
         let key = Key::new("check", name);

@@ -141,6 +141,7 @@ fn endpoints(service: &str, last: &[u8]) -> Arc<SliceFacts> {
         ready: true,
         serving: true,
         terminating: false,
+        for_nodes: Vec::new(),
     };
     let port = |protocol| SlicePort { name: String::new(), protocol, port: 8080 };
     Arc::new(SliceFacts {

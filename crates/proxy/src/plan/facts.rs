@@ -61,6 +61,8 @@ pub struct Endpoint {
     pub ready: bool,
     pub serving: bool,
     pub terminating: bool,
+    /// The nodes whose traffic is meant for it (`hints.forNodes`); empty: no such hint.
+    pub for_nodes: Vec<String>,
 }
 
 impl ServiceFacts {
@@ -137,8 +139,14 @@ impl Endpoint {
             ready,
             serving: conditions.and_then(|c| c.serving).unwrap_or(ready),
             terminating: conditions.and_then(|c| c.terminating).unwrap_or(false),
+            for_nodes: for_nodes(endpoint),
         })
     }
+}
+
+fn for_nodes(endpoint: &ApiEndpoint) -> Vec<String> {
+    let hints = endpoint.hints.iter().flat_map(|hints| hints.for_nodes.iter().flatten());
+    hints.map(|node| node.name.clone()).collect()
 }
 
 fn addresses<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<Ipv4Addr> {

@@ -213,3 +213,18 @@ fn a_slice_may_change_its_service() {
     index.apply_slice(&Key::new("d", "web-1"), Arc::new(moved));
     assert_eq!(verdict(&index.take(), table::UNSERVED_IPS), goto(table::REFUSE_CHAIN));
 }
+
+#[test]
+fn hints_for_nodes_are_followed_when_all_endpoints_have_them() {
+    let chosen = |hints: [&[&str]; 2]| {
+        let mut facts = (*ready(&[2, 3])).clone();
+        for (endpoint, nodes) in facts.endpoints.iter_mut().zip(hints) {
+            endpoint.for_nodes = nodes.iter().map(|name| (*name).to_owned()).collect();
+        }
+        let changes = index(plain(), Arc::new(facts)).take();
+        changes.added_elements.get(table::ENDPOINTS).map_or(1, Vec::len)
+    };
+    assert_eq!(chosen([&["n1"], &["n2"]]), 1);
+    assert_eq!(chosen([&["n1"], &[]]), 2);
+    assert_eq!(chosen([&["n2"], &["n3"]]), 2);
+}
