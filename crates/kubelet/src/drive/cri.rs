@@ -122,7 +122,10 @@ fn container(status: &ContainerStatus, sandbox: &str) -> Container {
         ContainerState::ContainerUnknown => State::Unknown,
     };
     let attempt = status.metadata.as_ref().map_or(0, |m| m.attempt);
-    let named = status.image.as_ref().map(|i| if i.user_specified_image.is_empty() { &i.image } else { &i.user_specified_image });
+    let named = status
+        .image
+        .as_ref()
+        .map(|i| if i.user_specified_image.is_empty() { &i.image } else { &i.user_specified_image });
     let linux = status.user.as_ref().and_then(|u| u.linux.clone());
     let mut out = Container {
         id: status.id.clone(),

@@ -37,7 +37,10 @@ pub async fn check(address: &str, service: &str, timeout: Duration) -> Result<()
         let request = tonic::Request::new(HealthRequest { service: service.to_owned() });
         client.unary(request, path, codec).await.map_err(|e| match e.code() {
             tonic::Code::Unimplemented => {
-                format!("error: this server does not implement the grpc health protocol (grpc.health.v1.Health): {}", e.message())
+                format!(
+                    "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): {}",
+                    e.message()
+                )
             }
             _ => format!("error: health rpc probe failed: {e}"),
         })

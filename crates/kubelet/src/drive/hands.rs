@@ -110,7 +110,9 @@ async fn carry_out(cx: &Arc<Context>, scene: &Scene, step: Step) -> Outcome {
             }
         },
         Step::EnsureImage { container, .. } => match spec::find(pod, &container) {
-            Some(container) => images::ensure(cx, pod, &container).await.map_or_else(Outcome::Failed, |()| Outcome::Done),
+            Some(container) => {
+                images::ensure(cx, pod, &container).await.map_or_else(Outcome::Failed, |()| Outcome::Done)
+            }
             None => Outcome::Done,
         },
         Step::StartContainer { container, attempt, .. } => {

@@ -76,7 +76,8 @@ async fn pull(cx: &Context, pod: &Pod, container: &Container, tagged: &str) -> R
     let took = (cx.now().duration_since(begun).as_nanos() / 1_000_000 * 1_000_000).clamp(0, i64::MAX.into());
     let took = machinery::duration::format(i64::try_from(took).unwrap_or(i64::MAX));
     let size = pulled.map_or(0, |i| i.size);
-    let message = format!("Successfully pulled image {wanted:?} in {took} ({took} including waiting). Image size: {size} bytes.");
+    let message =
+        format!("Successfully pulled image {wanted:?} in {took} ({took} including waiting). Image size: {size} bytes.");
     tell("Normal", "Pulled", message);
     Ok(())
 }
@@ -92,8 +93,7 @@ async fn pull_with_any(cx: &Context, pod: &Pod, tagged: &str) -> Result<(), Stat
     let sandbox_config = sandbox::config(pod, 0, &cx.facts, &cx.config.folders).ok();
     let mut last = Ok(());
     for auth in tries {
-        let request =
-            PullImageRequest { image: image_spec(tagged), auth, sandbox_config: sandbox_config.clone() };
+        let request = PullImageRequest { image: image_spec(tagged), auth, sandbox_config: sandbox_config.clone() };
         last = cx.runtime.images.pull_image(Request::new(request)).await.map(drop);
         if last.is_ok() {
             break;

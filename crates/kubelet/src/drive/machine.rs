@@ -99,7 +99,9 @@ pub async fn unready(runtime: &Runtime) -> Vec<String> {
     };
     let conditions = answer.status.unwrap_or_default().conditions;
     let mut out = Vec::new();
-    for (name, word) in [("RuntimeReady", "container runtime not ready"), ("NetworkReady", "container runtime network not ready")] {
+    for (name, word) in
+        [("RuntimeReady", "container runtime not ready"), ("NetworkReady", "container runtime network not ready")]
+    {
         match conditions.iter().find(|c| c.r#type == name) {
             Some(c) if c.status => {}
             Some(c) => out.push(format!("{word}: {name}=false reason:{} message:{}", c.reason, c.message)),

@@ -83,7 +83,10 @@ fn of_volume(
             let folder = cx.config.folders.pod(spec::uid(pod));
             let target = format!("{folder}/volume-subpaths/{}/{}/{index}", volume.name, container.name);
             let told = |e: volume::Error| {
-                format!("failed to prepare subPath for volumeMount {:?} of container {:?}: {e}", mount.name, container.name)
+                format!(
+                    "failed to prepare subPath for volumeMount {:?} of container {:?}: {e}",
+                    mount.name, container.name
+                )
             };
             beneath::bind(Path::new(&root), &sub, Path::new(&target)).map_err(told)?;
             target
@@ -94,7 +97,8 @@ fn of_volume(
         Some("HostToContainer") => MountPropagation::PropagationHostToContainer,
         _ => MountPropagation::PropagationPrivate,
     };
-    let path = if mount.mount_path.starts_with('/') { mount.mount_path.clone() } else { format!("/{}", mount.mount_path) };
+    let path =
+        if mount.mount_path.starts_with('/') { mount.mount_path.clone() } else { format!("/{}", mount.mount_path) };
     Ok(Mount {
         container_path: path,
         host_path,

@@ -27,7 +27,12 @@ const STATUS_REFRESH: Duration = Duration::from_secs(300);
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Registers the node; tries until the API server answers.
-pub async fn register(client: &Client, config: &crate::Config, machine: &Machine, stop: &CancellationToken) -> Option<Arc<Node>> {
+pub async fn register(
+    client: &Client,
+    config: &crate::Config,
+    machine: &Machine,
+    stop: &CancellationToken,
+) -> Option<Arc<Node>> {
     loop {
         match register_once(client, config, machine).await {
             Ok(node) => return Some(node),

@@ -133,7 +133,13 @@ impl Pods {
         let others = self.admitted.values().map(AsRef::as_ref);
         let verdict = node.filter(|_| !known).and_then(|node| admit::admit(pod, &node, others));
         match &verdict {
-            Some(v) => self.cx.recorder.pod(pod, None, "Warning", &v.reason, v.message.trim_start_matches("Pod was rejected: ")),
+            Some(v) => self.cx.recorder.pod(
+                pod,
+                None,
+                "Warning",
+                &v.reason,
+                v.message.trim_start_matches("Pod was rejected: "),
+            ),
             None => drop(self.admitted.insert(uid.to_owned(), pod.clone())),
         }
         verdict

@@ -61,7 +61,14 @@ impl Recorder {
         (Self { queue, node: node.to_owned() }, write(client, inbox, node.to_owned()))
     }
 
-    pub fn pod(&self, pod: &Pod, container: Option<&str>, sort: &'static str, reason: &str, message: impl Into<String>) {
+    pub fn pod(
+        &self,
+        pod: &Pod,
+        container: Option<&str>,
+        sort: &'static str,
+        reason: &str,
+        message: impl Into<String>,
+    ) {
         self.tell(Note { about: pod_reference(pod, container), sort, reason: reason.into(), message: message.into() });
     }
 
@@ -121,8 +128,7 @@ async fn write(client: Client, mut inbox: mpsc::Receiver<Note>, node: String) {
         if let Some(written) = memory.known.get_mut(&same) {
             written.count += 1;
             let patch = json!({"count": written.count, "lastTimestamp": machinery::time::format(now)});
-            let patched =
-                client.patch::<Event>(&written.namespace, &written.name, "", Patch::Merge(patch)).await;
+            let patched = client.patch::<Event>(&written.namespace, &written.name, "", Patch::Merge(patch)).await;
             match patched {
                 Ok(_) => continue,
                 // Expired meanwhile: told anew.

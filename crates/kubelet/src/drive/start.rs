@@ -13,8 +13,8 @@ use super::hands::{Failed, Scene};
 use super::{hooks, images, mounts};
 use crate::plan::config::container::{self, Prepared};
 use crate::plan::config::env;
-use crate::plan::config::security::{self, ImageUser};
 use crate::plan::config::sandbox;
+use crate::plan::config::security::{self, ImageUser};
 use crate::plan::{image, spec, volumes};
 
 /// What the runtime has under the image's name, and who it runs as.
@@ -35,7 +35,8 @@ async fn image_of(cx: &Context, container: &Container) -> Result<(Image, ImageUs
 pub async fn start(cx: &Context, scene: &Scene, name: &str, restarts: u32) -> Result<(), Failed> {
     let pod = scene.pod.as_ref();
     let config_error = |message| Failed { reason: "CreateContainerConfigError".into(), message };
-    let container = spec::find(pod, name).ok_or_else(|| config_error(format!("container {name} is not in the spec")))?;
+    let container =
+        spec::find(pod, name).ok_or_else(|| config_error(format!("container {name} is not in the spec")))?;
     let done = run(cx, scene, pod, &container, restarts).await;
     if let Err(failed) = &done
         && failed.reason != "PostStartHookError"
@@ -94,8 +95,7 @@ async fn run(cx: &Context, scene: &Scene, pod: &Pod, container: &Container, rest
 
 fn make_log_folder(log: &Path) -> Result<(), String> {
     let folder = log.parent().unwrap_or(log);
-    fs::create_dir_all(folder)
-        .map_err(|e| format!("create container log directory {} failed: {e}", folder.display()))
+    fs::create_dir_all(folder).map_err(|e| format!("create container log directory {} failed: {e}", folder.display()))
 }
 
 /// The link under which log collectors find the file. A container runs without it too.

@@ -17,7 +17,14 @@ const TERM_S_MIN: i64 = 2;
 ///
 /// # Errors
 /// The runtime could not stop it.
-pub async fn stop(cx: &Context, scene: &Scene, id: &str, name: &str, grace_s: i64, message: &str) -> Result<(), String> {
+pub async fn stop(
+    cx: &Context,
+    scene: &Scene,
+    id: &str,
+    name: &str,
+    grace_s: i64,
+    message: &str,
+) -> Result<(), String> {
     let pod = scene.pod.as_ref();
     cx.recorder.pod(pod, Some(name), "Normal", "Killing", message);
     let begun = Instant::now();

@@ -320,7 +320,8 @@ impl Task {
     }
 
     fn replace(&mut self, pod: Arc<Pod>) {
-        if pod.metadata.labels != self.pod.metadata.labels || pod.metadata.annotations != self.pod.metadata.annotations {
+        if pod.metadata.labels != self.pod.metadata.labels || pod.metadata.annotations != self.pod.metadata.annotations
+        {
             self.refresh = true;
         }
         let spec_changed = pod.spec != self.pod.spec;

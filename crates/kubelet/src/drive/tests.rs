@@ -217,7 +217,10 @@ async fn a_pod_runs_is_restarted_and_is_forgotten_when_deleted() {
     world.task.await.unwrap();
     assert!(world.memory.seen.lock().unwrap().sandboxes.is_empty());
     let steps = world.memory.steps.lock().unwrap();
-    let graces: Vec<_> = steps.iter().filter_map(|s| if let Step::StopContainer { grace_s, .. } = s { Some(*grace_s) } else { None }).collect();
+    let graces: Vec<_> = steps
+        .iter()
+        .filter_map(|s| if let Step::StopContainer { grace_s, .. } = s { Some(*grace_s) } else { None })
+        .collect();
     assert_eq!(graces, [3]);
     assert_eq!(steps.iter().filter(|s| matches!(s, Step::Forget)).count(), 1, "told once, whatever happens after it");
 }

@@ -11,8 +11,8 @@ use volume::{folder, mounts, owner};
 
 use super::context::Context;
 use crate::plan::config::facts::Folders;
-use crate::plan::volumes::{self, Files, Wanted};
 use crate::plan::spec;
+use crate::plan::volumes::{self, Files, Wanted};
 
 const EMPTY_DIR_MODE: u32 = 0o777;
 const HOST_FOLDER_MODE: u32 = 0o755;
@@ -47,8 +47,7 @@ pub async fn prepare(cx: &Context, pod: &Pod) -> Result<Option<Timestamp>, Vec<S
     let all = spec::spec(pod).volumes.as_deref().unwrap_or_default();
     let failed = |v: &str, e: String| format!("MountVolume.SetUp failed for volume {v:?} : {e}");
     let projected = all.iter().find(|v| v.projected.is_some()).map_or("", |v| v.name.as_str());
-    let (tokens, due) =
-        cx.tokens.tokens(&cx.client, pod, cx.now()).await.map_err(|e| vec![failed(projected, e)])?;
+    let (tokens, due) = cx.tokens.tokens(&cx.client, pod, cx.now()).await.map_err(|e| vec![failed(projected, e)])?;
     let (mut work, mut problems) = (Vec::new(), Vec::new());
     for volume in all {
         match volumes::wanted(pod, volume, &refs, &cx.facts, &tokens) {
@@ -124,12 +123,13 @@ fn host(path: &Path, kind: &str) -> Result<(), String> {
     };
     let told = |r: std::io::Result<()>| r.map_err(|e| format!("hostPath {shown} could not be made: {e}"));
     match (kind, found) {
-        ("" | "DirectoryOrCreate", None) => told(fs::create_dir_all(path).and_then(|()| {
-            fs::set_permissions(path, fs::Permissions::from_mode(HOST_FOLDER_MODE))
-        })),
-        ("FileOrCreate", None) => told(fs::File::create(path).and_then(|f| {
-            f.set_permissions(fs::Permissions::from_mode(HOST_FILE_MODE))
-        })),
+        ("" | "DirectoryOrCreate", None) => told(
+            fs::create_dir_all(path)
+                .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(HOST_FOLDER_MODE))),
+        ),
+        ("FileOrCreate", None) => {
+            told(fs::File::create(path).and_then(|f| f.set_permissions(fs::Permissions::from_mode(HOST_FILE_MODE))))
+        }
         ("", Some(_)) => Ok(()),
         ("Directory" | "DirectoryOrCreate", f) => is(f.is_some_and(|f| f.is_dir()), "a directory"),
         ("File" | "FileOrCreate", f) => is(f.is_some_and(|f| f.is_file()), "a file"),

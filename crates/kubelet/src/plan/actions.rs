@@ -46,12 +46,7 @@ pub fn actions(pod: &Pod, seen: &Seen, sandbox: &str) -> Actions {
                     let restarted = why == Why::Changed || spec::restarts_failed(pod);
                     let tail = if restarted { ", will be restarted" } else { "" };
                     kept += usize::from(restarted);
-                    out.stop.push(Stop {
-                        id: c.id.clone(),
-                        name: c.name.clone(),
-                        message: message + tail,
-                        why,
-                    });
+                    out.stop.push(Stop { id: c.id.clone(), name: c.name.clone(), message: message + tail, why });
                 }
             },
             other => {

@@ -12,9 +12,17 @@ use super::spec;
 pub fn admit<'a>(pod: &Pod, node: &Node, others: impl IntoIterator<Item = &'a Pod>) -> Option<Verdict> {
     let others: Vec<&Pod> = others.into_iter().collect();
     resources(pod, node, &others)
-        .or_else(|| (!selected(pod, node)).then(|| predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")))
-        .or_else(|| ports_clash(pod, &others).then(|| predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports")))
-        .or_else(|| evicted(pod, node).then(|| predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate")))
+        .or_else(|| {
+            (!selected(pod, node))
+                .then(|| predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector"))
+        })
+        .or_else(|| {
+            ports_clash(pod, &others)
+                .then(|| predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports"))
+        })
+        .or_else(|| {
+            evicted(pod, node).then(|| predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate"))
+        })
 }
 
 fn predicate(name: &str, why: &str) -> Verdict {
@@ -64,7 +72,9 @@ fn term(term: &NodeSelectorTerm, node: &Node) -> bool {
     let fields = term.match_fields.as_deref().unwrap_or_default();
     let name = node.metadata.name.as_deref();
     let nothing = labels.is_empty() && fields.is_empty();
-    !nothing && labels.iter().all(|r| requirement(r, label(node, &r.key))) && fields.iter().all(|r| requirement(r, name))
+    !nothing
+        && labels.iter().all(|r| requirement(r, label(node, &r.key)))
+        && fields.iter().all(|r| requirement(r, name))
 }
 
 fn requirement(r: &NodeSelectorRequirement, value: Option<&str>) -> bool {
@@ -137,7 +147,11 @@ mod tests {
         assert_eq!(admit(&big, &node(), []), None);
         let verdict = admit(&big, &node(), [&big]).unwrap();
         assert_eq!(verdict.reason, "OutOfcpu");
-        assert!(verdict.message.ends_with("Node didn't have enough resource: cpu, requested: 900, used: 900, capacity: 1000"));
+        assert!(
+            verdict
+                .message
+                .ends_with("Node didn't have enough resource: cpu, requested: 900, used: 900, capacity: 1000")
+        );
         let elsewhere = pod(json!({"containers": [], "nodeSelector": {"zone": "b"}}));
         assert_eq!(admit(&elsewhere, &node(), []).unwrap().reason, "NodeAffinity");
         let port = pod(json!({"containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}]}]}));

@@ -102,7 +102,8 @@ fn containers_ready(facts: &Facts) -> Verdict {
 
 fn messages(of: &[(&str, &[&str])]) -> String {
     let parts = of.iter().filter(|(_, names)| !names.is_empty());
-    let parts: Vec<_> = parts.map(|(what, names)| format!("containers with {what} status: {}", listed(names))).collect();
+    let parts: Vec<_> =
+        parts.map(|(what, names)| format!("containers with {what} status: {}", listed(names))).collect();
     parts.join(", ")
 }
 

@@ -41,7 +41,8 @@ pub fn end(pod: &Pod, seen: &Seen, now: Timestamp, written: bool, plan: &mut Pla
 
 fn stop_containers(pod: &Pod, seen: &Seen, now: Timestamp, plan: &mut Plan) {
     let alive = |c: &&Container| matches!(c.state, State::Running | State::Unknown);
-    let sidecar = |c: &Container| spec::init_containers(pod).iter().position(|i| spec::restartable(i) && i.name == c.name);
+    let sidecar =
+        |c: &Container| spec::init_containers(pod).iter().position(|i| spec::restartable(i) && i.name == c.name);
     let (sidecars, others): (Vec<_>, Vec<_>) = seen.containers.iter().filter(alive).partition(|c| sidecar(c).is_some());
     if !others.is_empty() {
         others.iter().for_each(|c| stop(c, spec::grace_s(pod), seen, plan));

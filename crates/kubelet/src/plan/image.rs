@@ -65,7 +65,8 @@ pub fn parse(text: &str) -> Result<Reference, String> {
         });
     }
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let tag_ok = tag.is_none_or(|t| !t.is_empty() && t.len() <= 128 && t.chars().all(word) && !t.starts_with(['.', '-']));
+    let tag_ok =
+        tag.is_none_or(|t| !t.is_empty() && t.len() <= 128 && t.chars().all(word) && !t.starts_with(['.', '-']));
     let digest_ok = digest.is_none_or(|d| d.split_once(':').is_some_and(|(a, h)| !a.is_empty() && h.len() >= 32));
     if !tag_ok || !digest_ok {
         return bad("invalid reference format");
@@ -112,9 +113,9 @@ pub fn credentials<'a>(image: &str, secrets: impl IntoIterator<Item = &'a Secret
 fn entries(secret: &Secret) -> Vec<(String, Value)> {
     let data = |key: &str| secret.data.as_ref().and_then(|d| d.get(key)).map(|v| v.0.as_slice());
     let tree = match secret.type_.as_deref() {
-        Some("kubernetes.io/dockerconfigjson") => data(".dockerconfigjson").and_then(|b| {
-            serde_json::from_slice::<Value>(b).ok().map(|t| t["auths"].clone())
-        }),
+        Some("kubernetes.io/dockerconfigjson") => {
+            data(".dockerconfigjson").and_then(|b| serde_json::from_slice::<Value>(b).ok().map(|t| t["auths"].clone()))
+        }
         Some("kubernetes.io/dockercfg") => data(".dockercfg").and_then(|b| serde_json::from_slice(b).ok()),
         _ => None,
     };
@@ -175,8 +176,11 @@ mod tests {
 
     #[test]
     fn credentials_of_the_closest_server() {
-        let json = r#"{"auths": {"localhost:5000": {"username": "a"}, "localhost:5000/x": {"username": "b"}, "other": {}}}"#;
-        let secret: Secret = serde_json::from_value(serde_json::json!({"metadata": {}, "type": "kubernetes.io/dockerconfigjson"})).unwrap();
+        let json =
+            r#"{"auths": {"localhost:5000": {"username": "a"}, "localhost:5000/x": {"username": "b"}, "other": {}}}"#;
+        let secret: Secret =
+            serde_json::from_value(serde_json::json!({"metadata": {}, "type": "kubernetes.io/dockerconfigjson"}))
+                .unwrap();
         let data = [(".dockerconfigjson".to_owned(), k8s_openapi::ByteString(json.into()))].into();
         let secret = Secret { data: Some(data), ..secret };
         let users: Vec<_> = credentials("localhost:5000/x/y:1", [&secret]).into_iter().map(|a| a.username).collect();

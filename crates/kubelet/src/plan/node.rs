@@ -113,9 +113,7 @@ pub fn status(machine: &Machine, old: Option<&NodeStatus>, now: Timestamp) -> No
         size_bytes: i64::try_from(image.bytes).ok(),
     });
     NodeStatus {
-        addresses: Some(
-            addresses.map(|(t, a)| NodeAddress { type_: t.to_owned(), address: a.clone() }).collect(),
-        ),
+        addresses: Some(addresses.map(|(t, a)| NodeAddress { type_: t.to_owned(), address: a.clone() }).collect()),
         capacity: Some(capacity(machine)),
         allocatable: Some(allocatable(machine)),
         conditions: Some(conditions(machine, old, now)),
@@ -129,7 +127,8 @@ pub fn status(machine: &Machine, old: Option<&NodeStatus>, now: Timestamp) -> No
 fn conditions(machine: &Machine, old: Option<&NodeStatus>, now: Timestamp) -> Vec<NodeCondition> {
     let ready = machine.unready.is_empty();
     let told = machine.unready.join(", ");
-    let why = if ready { ("KubeletReady", "kubelet is posting ready status") } else { ("KubeletNotReady", told.as_str()) };
+    let why =
+        if ready { ("KubeletReady", "kubelet is posting ready status") } else { ("KubeletNotReady", told.as_str()) };
     let all = [
         ("MemoryPressure", false, ("KubeletHasSufficientMemory", "kubelet has sufficient memory available")),
         ("DiskPressure", false, ("KubeletHasNoDiskPressure", "kubelet has no disk pressure")),

@@ -38,8 +38,7 @@ pub fn status(
     }
     let cx = Context { pod, seen, now, ending };
     let of = |list: &Option<Vec<ContainerStatus>>| list.clone().unwrap_or_default();
-    let mut init =
-        statuses(&cx, spec::init_containers(pod), &of(&old.init_container_statuses), Sort::Init, wake);
+    let mut init = statuses(&cx, spec::init_containers(pod), &of(&old.init_container_statuses), Sort::Init, wake);
     let mut regular = statuses(&cx, spec::containers(pod), &of(&old.container_statuses), Sort::Regular, wake);
     let ephemeral = spec::ephemeral_containers(pod);
     let ephemeral = statuses(&cx, &ephemeral, &of(&old.ephemeral_container_statuses), Sort::Ephemeral, wake);

@@ -15,18 +15,42 @@ pub enum Why {
 /// One thing to do for a pod. Steps of one plan are independent of each other and may run at once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    CreateSandbox { attempt: u32 },
+    CreateSandbox {
+        attempt: u32,
+    },
     PrepareVolumes,
     /// Makes the image of this container present for its start with this restart count.
-    EnsureImage { container: String, attempt: u32, delay_s: i64 },
+    EnsureImage {
+        container: String,
+        attempt: u32,
+        delay_s: i64,
+    },
     /// Creates and starts the container and runs its postStart hook.
-    StartContainer { container: String, sandbox: String, attempt: u32, backoff: Option<Backoff> },
+    StartContainer {
+        container: String,
+        sandbox: String,
+        attempt: u32,
+        backoff: Option<Backoff>,
+    },
     /// preStop hook, TERM, and KILL after the grace period, in seconds.
-    StopContainer { id: String, container: String, grace_s: i64, message: String, why: Why },
-    RemoveContainer { id: String, container: String },
-    StopSandbox { id: String },
+    StopContainer {
+        id: String,
+        container: String,
+        grace_s: i64,
+        message: String,
+        why: Why,
+    },
+    RemoveContainer {
+        id: String,
+        container: String,
+    },
+    StopSandbox {
+        id: String,
+    },
     /// Removes the sandbox and all its containers.
-    RemoveSandbox { id: String },
+    RemoveSandbox {
+        id: String,
+    },
     /// Unmounts volumes, removes the pod's folders and its cgroup.
     TearDown,
     /// Deletes the object with grace 0: all is gone and the last status is written.

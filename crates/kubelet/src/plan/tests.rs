@@ -18,8 +18,14 @@ fn seen() -> Seen {
 }
 
 fn with_sandbox() -> Seen {
-    let sandbox =
-        Sandbox { id: "s".into(), attempt: 0, ready: true, created: at(0), host_network: false, ips: vec!["10.0.0.2".into()] };
+    let sandbox = Sandbox {
+        id: "s".into(),
+        attempt: 0,
+        ready: true,
+        created: at(0),
+        host_network: false,
+        ips: vec!["10.0.0.2".into()],
+    };
     Seen { sandboxes: vec![sandbox], volumes: Volumes::Ready, ..seen() }
 }
 

@@ -23,10 +23,19 @@ pub type Files = BTreeMap<String, File>;
 /// What a volume should be.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wanted {
-    Empty { memory: bool, limit_bytes: Option<u64> },
-    Host { path: String, kind: String },
+    Empty {
+        memory: bool,
+        limit_bytes: Option<u64>,
+    },
+    Host {
+        path: String,
+        kind: String,
+    },
     /// Files that follow their sources; `plugin` names the folder as upstream does.
-    Files { plugin: &'static str, files: Files },
+    Files {
+        plugin: &'static str,
+        files: Files,
+    },
 }
 
 /// A service account token that a projected volume asks for.
@@ -281,7 +290,8 @@ mod tests {
 
     #[test]
     fn items_choose_keys_paths_and_modes() {
-        let volume = json!({"name": "v", "configMap": {"name": "m", "items": [{"key": "k", "path": "d/f", "mode": 256}]}});
+        let volume =
+            json!({"name": "v", "configMap": {"name": "m", "items": [{"key": "k", "path": "d/f", "mode": 256}]}});
         let Ok(Wanted::Files { files, .. }) = made(volume, &refs()) else { panic!() };
         assert_eq!(files.keys().collect::<Vec<_>>(), ["d/f"]);
         assert_eq!(files["d/f"].mode, 0o400);

@@ -35,7 +35,9 @@ pub async fn running(cx: &Context) -> Answer {
         let label = |key: &str| c.labels.get(key).cloned().unwrap_or_default();
         let key = [label(labels::POD_NAMESPACE), label(labels::POD_NAME), label(labels::POD_UID)];
         let image = c.image.as_ref().map(|i| i.image.clone()).unwrap_or_default();
-        pods.entry(key).or_default().push(json!({"name": label(labels::CONTAINER_NAME), "image": image, "resources": {}}));
+        pods.entry(key)
+            .or_default()
+            .push(json!({"name": label(labels::CONTAINER_NAME), "image": image, "resources": {}}));
     }
     let pods = pods.into_iter().map(|([namespace, name, uid], containers)| {
         json!({"metadata": {"name": name, "namespace": namespace, "uid": uid}, "spec": {"containers": containers}, "status": {}})
@@ -84,7 +86,8 @@ pub fn log_id(pod: &Pod, name: &str, previous: bool) -> Result<String, String> {
     }
     let state = found.state.clone().unwrap_or_default();
     if state.running.is_some() {
-        return bare(found.container_id.as_ref()).ok_or_else(|| format!("container {name:?} in pod {full:?} is not available"));
+        return bare(found.container_id.as_ref())
+            .ok_or_else(|| format!("container {name:?} in pod {full:?} is not available"));
     }
     if let Some(t) = state.terminated {
         let gone = || format!("container {name:?} in pod {full:?} is terminated");

@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn paths_and_queries() {
-        let Some(Route::Exec(target, streams)) = route("POST", "/exec/n/p/c?command=sh&command=-c&command=a%20b&input=1&output=1&tty=1")
+        let Some(Route::Exec(target, streams)) =
+            route("POST", "/exec/n/p/c?command=sh&command=-c&command=a%20b&input=1&output=1&tty=1")
         else {
             panic!()
         };
@@ -172,7 +173,9 @@ mod tests {
         assert_eq!(streams.command, ["sh", "-c", "a b"]);
         assert!(streams.stdin && streams.stdout && streams.tty && !streams.stderr);
         assert_eq!(route("GET", "/healthz"), Some(Route::Health));
-        assert!(matches!(route("POST", "/portForward/n/p?port=80"), Some(Route::PortForward(_, ports)) if ports == [80]));
+        assert!(
+            matches!(route("POST", "/portForward/n/p?port=80"), Some(Route::PortForward(_, ports)) if ports == [80])
+        );
         assert_eq!(route("POST", "/pods"), None);
         assert_eq!(route("GET", "/containerLogs/n/p"), None);
         assert_eq!(route("GET", "/configz"), None);

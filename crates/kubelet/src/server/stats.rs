@@ -59,7 +59,10 @@ fn of_node() -> (f64, u64) {
         let line = info.lines().find_map(|l| l.strip_prefix(key)).unwrap_or_default();
         line.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) * 1024
     };
-    (ticks as f64 / rustix::param::clock_ticks_per_second() as f64, value("MemTotal:").saturating_sub(value("MemAvailable:")))
+    (
+        ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
+        value("MemTotal:").saturating_sub(value("MemAvailable:")),
+    )
 }
 
 /// `/metrics/resource`, in the names that metrics collectors know.
@@ -79,7 +82,13 @@ pub async fn resource_metrics(cx: &Context) -> Answer {
     let of = |u: &Usage| format!("{{container={:?},namespace={:?},pod={:?}}}", u.container, u.namespace, u.pod);
     out.push_str("# TYPE container_cpu_usage_seconds_total counter\n");
     for u in &all {
-        let _ = writeln!(out, "container_cpu_usage_seconds_total{} {} {}", of(u), u.cpu_nanos as f64 / 1e9, u.at / 1_000_000);
+        let _ = writeln!(
+            out,
+            "container_cpu_usage_seconds_total{} {} {}",
+            of(u),
+            u.cpu_nanos as f64 / 1e9,
+            u.at / 1_000_000
+        );
     }
     out.push_str("# TYPE container_memory_working_set_bytes gauge\n");
     for u in &all {

@@ -69,7 +69,10 @@ pub async fn port_forward(cx: &Context, target: &Target, port: Vec<i32>, request
         Err(e) => return failed(StatusCode::INTERNAL_SERVER_ERROR, e.message()),
     };
     let Some(sandbox) = sandbox else {
-        return failed(StatusCode::NOT_FOUND, format!("pod not found ({:?})", format!("{}_{}", target.pod, target.namespace)));
+        return failed(
+            StatusCode::NOT_FOUND,
+            format!("pod not found ({:?})", format!("{}_{}", target.pod, target.namespace)),
+        );
     };
     let ask = PortForwardRequest { pod_sandbox_id: sandbox.id, port };
     match cx.runtime.service.port_forward(tonic::Request::new(ask)).await {

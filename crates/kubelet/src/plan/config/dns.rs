@@ -31,7 +31,8 @@ impl Resolv {
                 Some("nameserver") => out.servers.extend(words.next().map(str::to_owned)),
                 // A trailing dot says nothing here, but a lone one does.
                 Some("search") => {
-                    out.searches = words.map(|w| if w == "." { w } else { w.trim_end_matches('.') }.to_owned()).collect();
+                    out.searches =
+                        words.map(|w| if w == "." { w } else { w.trim_end_matches('.') }.to_owned()).collect();
                 }
                 Some("options") => out.options = words.map(str::to_owned).collect(),
                 _ => {}
@@ -113,7 +114,8 @@ mod tests {
 
     #[test]
     fn cluster_first_and_own_options() {
-        let spec = json!({"containers": [], "dnsConfig": {"options": [{"name": "ndots", "value": "2"}, {"name": "debug"}]}});
+        let spec =
+            json!({"containers": [], "dnsConfig": {"options": [{"name": "ndots", "value": "2"}, {"name": "debug"}]}});
         let pod: Pod = serde_json::from_value(json!({"metadata": {"namespace": "n"}, "spec": spec})).unwrap();
         let node = Node {
             cluster_domain: "cluster.local".into(),

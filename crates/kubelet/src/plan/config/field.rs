@@ -57,16 +57,13 @@ pub fn field(pod: &Pod, path: &str, node: &Node, ips: &[String]) -> Result<Strin
 ///
 /// # Errors
 /// The container or the resource does not exist.
-pub fn resource(
-    pod: &Pod,
-    container: &str,
-    selector: &ResourceFieldSelector,
-    node: &Node,
-) -> Result<String, String> {
+pub fn resource(pod: &Pod, container: &str, selector: &ResourceFieldSelector, node: &Node) -> Result<String, String> {
     let name = selector.container_name.as_deref().filter(|n| !n.is_empty()).unwrap_or(container);
     let container = spec::find(pod, name).ok_or_else(|| format!("container {name} not found"))?;
-    let (side, what) =
-        selector.resource.split_once('.').ok_or_else(|| format!("unsupported container resource : {}", selector.resource))?;
+    let (side, what) = selector
+        .resource
+        .split_once('.')
+        .ok_or_else(|| format!("unsupported container resource : {}", selector.resource))?;
     let amounts = match side {
         "limits" => qos::limits(&container),
         "requests" => qos::requests(&container),

@@ -58,7 +58,8 @@ fn hugepages(limits: Option<&qos::Amounts>) -> Vec<HugepageLimit> {
 pub fn of_pod(pod: &Pod) -> LinuxContainerResources {
     let all_limited = |resource| spec::containers(pod).iter().all(|c| qos::milli(qos::limits(c), resource) > 0);
     let asked = |c: &'_ Container| qos::requests(c).is_some_and(|r| r.contains_key("cpu"));
-    let requests = |c: &Container| if asked(c) { qos::milli(qos::requests(c), "cpu") } else { qos::milli(qos::limits(c), "cpu") };
+    let requests =
+        |c: &Container| if asked(c) { qos::milli(qos::requests(c), "cpu") } else { qos::milli(qos::limits(c), "cpu") };
     let init = spec::init_containers(pod).iter().map(requests).max().unwrap_or(0);
     let cpu: i64 = spec::containers(pod).iter().map(requests).sum::<i64>().max(init);
     let best_effort = qos::class(pod) == "BestEffort";

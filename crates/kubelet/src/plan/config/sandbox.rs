@@ -16,12 +16,7 @@ pub fn config(pod: &Pod, attempt: u32, node: &Node, folders: &Folders) -> Result
     let security = security::of_sandbox(pod, &format!("{}/seccomp", folders.kubelet));
     let sysctls = spec::spec(pod).security_context.as_ref().and_then(|c| c.sysctls.clone()).unwrap_or_default();
     Ok(PodSandboxConfig {
-        metadata: Some(PodSandboxMetadata {
-            name: name.into(),
-            uid: uid.into(),
-            namespace: namespace.into(),
-            attempt,
-        }),
+        metadata: Some(PodSandboxMetadata { name: name.into(), uid: uid.into(), namespace: namespace.into(), attempt }),
         hostname: if spec::host_network(pod) { String::new() } else { hosts::kernel_name(pod, node)? },
         log_directory: folders.pod_log(namespace, name, uid),
         dns_config: Some(dns::config(pod, node)),

@@ -75,7 +75,8 @@ pub fn verify_non_root(pod: &Pod, container: &Container, image: &ImageUser) -> R
 /// Namespaces: what is the host's, what the pod shares.
 pub fn namespaces(pod: &Pod) -> NamespaceOption {
     let spec = spec::spec(pod);
-    let of = |host: Option<bool>, other: NamespaceMode| if host == Some(true) { NamespaceMode::Node } else { other } as i32;
+    let of =
+        |host: Option<bool>, other: NamespaceMode| if host == Some(true) { NamespaceMode::Node } else { other } as i32;
     let pid = if spec.share_process_namespace == Some(true) { NamespaceMode::Pod } else { NamespaceMode::Container };
     NamespaceOption {
         network: of(spec.host_network, NamespaceMode::Pod),
@@ -119,8 +120,7 @@ fn groups(pod: &Pod) -> (Vec<i64>, i32) {
 pub fn of_sandbox(pod: &Pod, seccomp_folder: &str) -> LinuxSandboxSecurityContext {
     let context = spec::spec(pod).security_context.clone().unwrap_or_default();
     let all = spec::containers(pod).iter().chain(spec::init_containers(pod));
-    let privileged =
-        all.filter_map(|c| c.security_context.as_ref()).any(|c| c.privileged == Some(true));
+    let privileged = all.filter_map(|c| c.security_context.as_ref()).any(|c| c.privileged == Some(true));
     let (supplemental_groups, supplemental_groups_policy) = groups(pod);
     let of_pod = SecurityContext { seccomp_profile: context.seccomp_profile, ..SecurityContext::default() };
     LinuxSandboxSecurityContext {

@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn both_sorts_of_names() {
-        let services = [service("n", "my-db", "10.0.0.9"), service("n", "headless", "None"), service("m", "other", "10.0.0.8")];
+        let services =
+            [service("n", "my-db", "10.0.0.9"), service("n", "headless", "None"), service("m", "other", "10.0.0.8")];
         let env = variables("n", true, &services);
         assert_eq!(env["MY_DB_SERVICE_HOST"], "10.0.0.9");
         assert_eq!(env["MY_DB_SERVICE_PORT_HTTP"], "80");

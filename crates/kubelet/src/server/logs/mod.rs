@@ -48,7 +48,8 @@ fn options(query: &Query, now: Timestamp) -> Result<Options, String> {
         None => Ok(None),
         Some(v) => v.parse::<u64>().map(Some).map_err(|_| format!("{key} must be a number, not {v:?}")),
     };
-    let ago = number("sinceSeconds")?.map(|s| now - SignedDuration::from_secs(i64::try_from(s).unwrap_or(i64::MAX / 4)));
+    let ago =
+        number("sinceSeconds")?.map(|s| now - SignedDuration::from_secs(i64::try_from(s).unwrap_or(i64::MAX / 4)));
     let at = match first(query, "sinceTime").filter(|v| !v.is_empty()) {
         None => None,
         Some(v) => Some(machinery::time::parse(v).map_err(|e| format!("sinceTime: {e}"))?),
