@@ -13,6 +13,7 @@ use super::get::{answer, presented};
 use super::update::{Change, Made, Part};
 use crate::Registry;
 use crate::generic::decode::{schema_of, warnings};
+use crate::generic::system;
 
 impl Registry {
     pub(crate) async fn patch(
@@ -27,7 +28,12 @@ impl Registry {
             return self.apply(user, kind, request, part).await;
         }
         let body = body(&request.body)?;
-        let make = |old: &Value| patched(kind, how, &body, old, &request.options);
+        let make = |old: &Value| {
+            let (mut tree, warnings) = patched(kind, how, &body, old, &request.options)?;
+            system::place(kind, &request.namespace, &mut tree)?;
+            system::same_name(&request.namespace, &request.name, &tree)?;
+            Ok((tree, warnings))
+        };
         let change = Change { user, kind, request, name: &request.name, part, tracks: true, make: &make };
         let (object, warnings) = self.change(change).await?;
         Ok(Answer { warnings, ..answer(200, Content::Object(presented(kind, &object))) })
