@@ -13,7 +13,8 @@ use rustls_pki_types::pem::PemObject;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{Pair, PkiError, files};
+use super::files::{self, Batch};
+use super::{Pair, PkiError};
 
 const AUTHORITY_VALID_DAYS: i64 = 3650;
 const LEAF_VALID_DAYS: i64 = 365;
@@ -50,7 +51,13 @@ pub struct Authority {
 impl Authority {
     /// Reads `NAME.crt` and `NAME.key`, or makes both. The key is written first: a certificate without its key
     /// can only mean damage, never a stop in the middle.
-    pub fn open(dir: &Path, name: &str, common_name: &str, now: Timestamp) -> Result<Self, PkiError> {
+    pub fn open(
+        dir: &Path,
+        name: &str,
+        common_name: &str,
+        now: Timestamp,
+        batch: &mut Batch,
+    ) -> Result<Self, PkiError> {
         let (cert_path, key_path) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")));
         if let Some(cert) = files::read(&cert_path)? {
             let key = files::read(&key_path)?.ok_or_else(|| PkiError::Unusable {
@@ -66,13 +73,20 @@ impl Authority {
         params.key_usages =
             vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::CrlSign];
         let cert = params.self_signed(&key).map_err(failed(common_name))?.pem();
-        files::write(&key_path, &key.serialize_pem())?;
-        files::write(&cert_path, &cert)?;
+        batch.add(&key_path, &key.serialize_pem());
+        batch.add(&cert_path, &cert);
         Ok(Self { cert, key: key.serialize_pem() })
     }
 
     /// The pair kept as `NAME.crt` and `NAME.key`; issued anew when it is missing or no longer fits.
-    pub fn keep(&self, dir: &Path, name: &str, subject: &Subject, now: Timestamp) -> Result<Pair, PkiError> {
+    pub fn keep(
+        &self,
+        dir: &Path,
+        name: &str,
+        subject: &Subject,
+        now: Timestamp,
+        batch: &mut Batch,
+    ) -> Result<Pair, PkiError> {
         let (cert_path, key_path) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")));
         if let (Some(cert), Some(key)) = (files::read(&cert_path)?, files::read(&key_path)?)
             && self.fits(&cert, &key, subject, now)
@@ -80,8 +94,8 @@ impl Authority {
             return Ok(Pair { cert, key });
         }
         let pair = self.issue(subject, now)?;
-        files::write(&key_path, &pair.key)?;
-        files::write(&cert_path, &pair.cert)?;
+        batch.add(&key_path, &pair.key);
+        batch.add(&cert_path, &pair.cert);
         Ok(pair)
     }
 
@@ -133,12 +147,12 @@ impl Authority {
 }
 
 /// A lone signing key in PKCS#8 PEM, made when missing.
-pub fn keep_key(path: &Path) -> Result<String, PkiError> {
+pub fn keep_key(path: &Path, batch: &mut Batch) -> Result<String, PkiError> {
     if let Some(key) = files::read(path)? {
         return Ok(key);
     }
     let key = new_key("service accounts")?.serialize_pem();
-    files::write(path, &key)?;
+    batch.add(path, &key);
     Ok(key)
 }
 

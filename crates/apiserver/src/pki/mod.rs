@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use files::Batch;
 use issue::{Authority, Subject, Use};
 pub use kubeconfig::kubeconfig;
 
@@ -132,27 +133,26 @@ impl Pki {
     /// As [`Pki::open`].
     pub fn open_at(dir: &Path, names: &Names, now: Timestamp) -> Result<Self, PkiError> {
         files::make_dir(dir)?;
-        let ca = Authority::open(dir, "ca", "kubernetes", now)?;
-        let front_proxy_ca = Authority::open(dir, "front-proxy-ca", "front-proxy-ca", now)?;
+        let mut batch = Batch::default();
+        let ca = Authority::open(dir, "ca", "kubernetes", now, &mut batch)?;
+        let front_proxy_ca = Authority::open(dir, "front-proxy-ca", "front-proxy-ca", now, &mut batch)?;
         let serving =
             Subject { common_name: "kube-apiserver".into(), groups: vec![], names: names.all(), usage: Use::Server };
         let admin = Subject::client("kubernetes-admin", &["system:masters"]);
         let to_kubelets = Subject::client("kube-apiserver-kubelet-client", &["system:masters"]);
-        Ok(Self {
-            serving: ca.keep(dir, "apiserver", &serving, now)?,
-            kubelet_client: ca.keep(dir, "apiserver-kubelet-client", &to_kubelets, now)?,
-            admin: ca.keep(dir, "admin", &admin, now)?,
-            front_proxy_client: front_proxy_ca.keep(
-                dir,
-                "front-proxy-client",
-                &Subject::client("front-proxy-client", &[]),
-                now,
-            )?,
-            service_account_key: issue::keep_key(&dir.join("sa.key"))?,
+        let front_proxy = Subject::client("front-proxy-client", &[]);
+        let pki = Self {
+            serving: ca.keep(dir, "apiserver", &serving, now, &mut batch)?,
+            kubelet_client: ca.keep(dir, "apiserver-kubelet-client", &to_kubelets, now, &mut batch)?,
+            admin: ca.keep(dir, "admin", &admin, now, &mut batch)?,
+            front_proxy_client: front_proxy_ca.keep(dir, "front-proxy-client", &front_proxy, now, &mut batch)?,
+            service_account_key: issue::keep_key(&dir.join("sa.key"), &mut batch)?,
             dir: dir.to_owned(),
             ca,
             front_proxy_ca,
-        })
+        };
+        batch.commit()?;
+        Ok(pki)
     }
 
     /// The folder that everything is in.
@@ -204,10 +204,13 @@ impl Pki {
         names.sort();
         names.dedup();
         let serving = Subject { common_name: name, groups: vec!["system:nodes".into()], names, usage: Use::Server };
-        Ok(KubeletPairs {
-            client: self.ca.keep(&self.dir, &format!("kubelet-{node}-client"), &client, now)?,
-            serving: self.ca.keep(&self.dir, &format!("kubelet-{node}-serving"), &serving, now)?,
-        })
+        let mut batch = Batch::default();
+        let pairs = KubeletPairs {
+            client: self.ca.keep(&self.dir, &format!("kubelet-{node}-client"), &client, now, &mut batch)?,
+            serving: self.ca.keep(&self.dir, &format!("kubelet-{node}-serving"), &serving, now, &mut batch)?,
+        };
+        batch.commit()?;
+        Ok(pairs)
     }
 
     /// Signs a certificate request's public key for the CSR signers of `kubernetes.io/*`.
