@@ -1,5 +1,7 @@
 //! What must hold for any input: what is written reads back, and a difference applied gives the other side.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use machinery::managed::{self, Writer};
