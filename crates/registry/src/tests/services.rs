@@ -74,6 +74,22 @@ async fn node_ports_are_had_once_and_kept() {
     f.tree(services(Verb::Create).body(service("b", free))).await;
 }
 
+#[tokio::test]
+async fn node_ports_are_known_again_by_their_names() {
+    let f = fixture().await;
+    let of = |ports: Value| service("a", json!({"type": "NodePort", "ports": ports}));
+    let made = json!([{"name": "a", "port": 80, "nodePort": 30080}, {"name": "b", "port": 81, "nodePort": 30081}]);
+    f.tree(services(Verb::Create).body(of(made))).await;
+    let turned = json!([{"name": "b", "port": 91}, {"name": "a", "port": 80}]);
+    let kept = f.tree(services(Verb::Update).name("a").body(of(turned))).await;
+    let numbers = |service: &Value| [0, 1].map(|i| service["spec"]["ports"][i]["nodePort"].as_i64().unwrap());
+    assert_eq!(numbers(&kept), [30081, 30080]);
+    // What one of them had and another now claims is given out anew.
+    let claimed = json!([{"name": "a", "port": 80}, {"name": "c", "port": 82, "nodePort": 30080}]);
+    let [first, second] = numbers(&f.tree(services(Verb::Update).name("a").body(of(claimed))).await);
+    assert!(first != 30080 && second == 30080, "{first} {second}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_made_at_once_share_nothing() {
     let f = Arc::new(fixture().await);

@@ -13,8 +13,8 @@ use crate::fill;
 use crate::kind::{Kind, NameRule, Subresource};
 
 mod addresses;
-mod keep;
 mod rules;
+mod type_change;
 
 pub use addresses::validate_addresses;
 
@@ -37,15 +37,10 @@ pub static KIND: Kind = Kind {
         Subresource::status("Service"),
     ],
     set_defaults,
-    prepare_create: |object| {
-        tree::set(object, "status", json!({"loadBalancer": {}}));
-        keep::one_address_is_the_first(object, &Value::Null);
-    },
+    prepare_create: |object| tree::set(object, "status", json!({"loadBalancer": {}})),
     prepare_update: |new, old| {
         crate::status::keep(new, old);
-        keep::one_address_is_the_first(new, old);
-        keep::what_was_given_out(new, old);
-        keep::drop_what_the_type_has_not(new, old);
+        type_change::drop_what_it_has_not(new, old);
     },
     validate: rules::validate,
     validate_update: rules::validate_update,
@@ -217,9 +212,5 @@ mod tests {
             update_problems(&KIND, &of("10.96.0.2"), &of("10.96.0.1")),
             "spec.clusterIPs[0]: Invalid value: [\"10.96.0.2\"]: may not change once set"
         );
-        let mut new = service(json!({"ports": [{"port": 80}]}));
-        (KIND.prepare_update)(&mut new, &of("10.96.0.1"));
-        assert_eq!(new["spec"]["clusterIP"], "10.96.0.1");
-        assert_eq!(new["spec"]["clusterIPs"], json!(["10.96.0.1"]));
     }
 }
