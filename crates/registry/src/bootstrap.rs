@@ -1,7 +1,7 @@
 //! The objects that every cluster has from its first moment on. Made when absent, never changed.
 
 use machinery::identity::User;
-use machinery::request::{Request, Verb};
+use machinery::request::{PatchKind, Request, Verb};
 use machinery::status::Status;
 use serde_json::{Value, json};
 
@@ -11,6 +11,8 @@ use crate::allocate::addresses::default_cidr;
 const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
 /// As upstream: the server acts as itself.
 const USER: &str = "system:apiserver";
+const MANAGER: &str = "kube-apiserver";
+const SERVICE_CIDRS: (&str, &str, &str) = ("networking.k8s.io", "v1", "servicecidrs");
 
 impl Registry {
     pub(crate) async fn bootstrap(&self) -> Result<(), Status> {
@@ -27,7 +29,26 @@ impl Registry {
             self.make(&user, ("scheduling.k8s.io", "v1", "priorityclasses"), priority_class(name, value, what)).await?;
         }
         let cidr = default_cidr(&self.config.service_cidr);
-        self.make(&user, ("networking.k8s.io", "v1", "servicecidrs"), cidr).await
+        self.make(&user, SERVICE_CIDRS, cidr).await?;
+        self.say_cidr_ready(&user).await
+    }
+
+    /// The default range is ready as soon as it is there; upstream's server says so too.
+    async fn say_cidr_ready(&self, user: &User) -> Result<(), Status> {
+        let (group, version, plural) = SERVICE_CIDRS;
+        let unsaid = |cidr: &Value| cidr["status"]["conditions"].as_array().is_none_or(Vec::is_empty);
+        if !self.peek(group, plural, "", "kubernetes").is_some_and(|cidr| unsaid(&cidr)) {
+            return Ok(());
+        }
+        let condition = json!({
+            "type": "Ready", "status": "True", "reason": "", "lastTransitionTime": self.world.now_text(),
+            "message": "Kubernetes default Service CIDR is ready",
+        });
+        let patch = Request::new(Verb::Patch(PatchKind::Merge), group, version, plural);
+        let mut patch =
+            patch.name("kubernetes").subresource("status").body(json!({"status": {"conditions": [condition]}}));
+        patch.options.field_manager = MANAGER.into();
+        self.call(user, patch).await.map(|_| ())
     }
 
     /// Creates an object of a kind that is served, unless it is there.
@@ -40,7 +61,7 @@ impl Registry {
             return Ok(());
         }
         let mut request = Request::new(Verb::Create, group, version, plural).body(tree);
-        request.options.field_manager = "kube-apiserver".into();
+        request.options.field_manager = MANAGER.into();
         match self.call(user, request).await {
             Err(status) if !status.is_already_exists() => Err(status),
             _ => Ok(()),

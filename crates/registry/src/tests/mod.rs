@@ -11,6 +11,7 @@ mod nodes;
 mod pods;
 mod returns;
 mod services;
+mod start;
 mod watches;
 mod writes;
 
