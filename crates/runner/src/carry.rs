@@ -25,14 +25,11 @@ pub struct Carried {
     pub occurrences: Vec<Occurrence>,
     /// The first refusal; the steps after it were not tried.
     pub refused: Option<(Write, Status)>,
-    /// Writes that were accepted and changed nothing.
-    pub idle: usize,
 }
 
 struct Done {
     need: Option<Need>,
     name: String,
-    changed: bool,
 }
 
 /// Carries steps out until one is refused.
@@ -77,10 +74,6 @@ impl Carried {
     fn take(&mut self, write: Write, outcome: Result<Done, Status>) -> Option<(Write, Status)> {
         let resource = resource_of(&write.act);
         match outcome {
-            Ok(done) if !done.changed => {
-                self.idle += 1;
-                None
-            }
             Ok(done) => {
                 self.need(resource, done.need);
                 self.occurrences.extend(write.done.as_ref().map(|event| occurrence(event, &done.name, "")));
@@ -135,7 +128,8 @@ fn is_unknown(status: &Status) -> bool {
     status.code == 504
 }
 
-fn resource_of(act: &Act) -> Resource {
+/// The kind that a write changes.
+pub fn resource_of(act: &Act) -> Resource {
     match act {
         Act::Create { resource, .. } => *resource,
         Act::Post { at, .. } | Act::Patch { at, .. } | Act::Put { at, .. } | Act::Delete { at, .. } => at.resource,
@@ -180,7 +174,7 @@ async fn perform(client: &Client, write: &Write) -> Result<Done, Status> {
             match client.call(request).await {
                 // Somebody was faster: what was wanted is so.
                 Err(status) if !status.is_not_found() => Err(status),
-                _ => Ok(Done { need: Some(gone), name: at.name.clone(), changed: true }),
+                _ => Ok(Done { need: Some(gone), name: at.name.clone() }),
             }
         }
     }
@@ -198,14 +192,12 @@ async fn written(client: &Client, request: Request) -> Result<Done, Status> {
         _ => None,
     };
     let tree = access::tree(answer)?;
-    let mut changed = seen.is_empty() || meta::resource_version(&tree) != seen;
-    if !changed && meta::is_deleting(&tree) {
+    if !seen.is_empty() && meta::resource_version(&tree) == seen && meta::is_deleting(&tree) {
         // The last finalizer was taken: what is answered is the last version that there was.
         let key = Key::new(meta::namespace(&tree), meta::name(&tree));
         need = Some(Need::Absent { key, uid: meta::uid(&tree).to_owned() });
-        changed = true;
     }
-    Ok(Done { need, name: meta::name(&tree).to_owned(), changed })
+    Ok(Done { need, name: meta::name(&tree).to_owned() })
 }
 
 /// Names uid and version in the body, as preconditions.

@@ -6,7 +6,7 @@
 //!
 //! One task per controller owns its queue; turns of different keys are in flight together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +52,15 @@ struct Turned {
     turn: u64,
     end: End,
     needs: Vec<(Resource, Need)>,
+}
+
+/// What came of carrying a plan out.
+enum Outcome {
+    Done,
+    /// Its writes were accepted and changed nothing.
+    Unchanged,
+    /// The first refusal.
+    Refused(Box<Write>, Status),
 }
 
 impl Driver {
@@ -137,17 +146,21 @@ impl Driver {
             let wake = plan.wake;
             let reporting = heard.refused.is_some();
             match self.carry_out(plan, &mut needs).await {
-                None if reporting => return Turned { key, turn, end: End::Failed, needs },
-                None => {
+                Outcome::Done if !reporting => {
                     let end = End::Done { wake: wake.map(|at| self.instant(at)) };
                     return Turned { key, turn, end, needs };
                 }
-                Some((write, status)) if !reporting && !carry::is_quiet(&status) => {
+                Outcome::Done => return Turned { key, turn, end: End::Failed, needs },
+                Outcome::Unchanged => {
+                    tracing::error!(controller = self.controller.name(), %key, "the writes of a plan changed nothing");
+                    return Turned { key, turn, end: End::Failed, needs: Vec::new() };
+                }
+                Outcome::Refused(write, status) if !reporting && !carry::is_quiet(&status) => {
                     tracing::info!(controller = self.controller.name(), %key, "refused: {status}");
                     let changed = std::mem::take(&mut heard.changed);
-                    heard = Heard { refused: Some((write, status)), answers: Vec::new(), changed };
+                    heard = Heard { refused: Some((*write, status)), answers: Vec::new(), changed };
                 }
-                Some((_, status)) => {
+                Outcome::Refused(_, status) => {
                     tracing::debug!(controller = self.controller.name(), %key, "looking again: {status}");
                     return Turned { key, turn, end: End::Failed, needs };
                 }
@@ -157,18 +170,27 @@ impl Driver {
         Turned { key, turn, end: End::Failed, needs }
     }
 
-    /// Carries a plan out; answers its first refusal.
-    async fn carry_out(&self, plan: Plan, needs: &mut Vec<(Resource, Need)>) -> Option<(Write, Status)> {
+    async fn carry_out(&self, plan: Plan, needs: &mut Vec<(Resource, Need)>) -> Outcome {
+        let kinds: BTreeSet<Resource> = plan.writes().map(|write| carry::resource_of(&write.act)).collect();
+        let shown = |kind: &Resource| self.hub.of_resource(*kind).map(|shelf| shelf.cache.revision()).min();
+        let before: BTreeMap<Resource, u64> = kinds.iter().filter_map(|kind| Some((*kind, shown(kind)?))).collect();
         let carried = carry(&self.client, plan.steps).await;
         self.tell(carried.occurrences);
+        if let Some((write, status)) = carried.refused {
+            needs.extend(carried.needs);
+            return Outcome::Refused(Box::new(write), status);
+        }
+        self.tell(plan.events.iter().map(|event| carry::occurrence(event, "", "")).collect());
+        // A revision that was there before the write is no new one. Such a plan would be made again at once, for ever.
+        let is_old = |(kind, need): &(Resource, Need)| match need {
+            Need::Revision(revision) => before.get(kind).is_some_and(|before| revision <= before),
+            _ => false,
+        };
+        if !carried.needs.is_empty() && carried.needs.iter().all(is_old) {
+            return Outcome::Unchanged;
+        }
         needs.extend(carried.needs);
-        if carried.idle > 0 {
-            tracing::error!(controller = self.controller.name(), "{} writes of a plan changed nothing", carried.idle);
-        }
-        if carried.refused.is_none() {
-            self.tell(plan.events.iter().map(|event| carry::occurrence(event, "", "")).collect());
-        }
-        carried.refused
+        Outcome::Done
     }
 
     fn tell(&self, occurrences: Vec<client::events::Occurrence>) {

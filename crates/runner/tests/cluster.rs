@@ -4,22 +4,46 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use apiserver::Front;
 use apiserver::pki::{Names, Pki};
 use client::https::Https;
-use client::{Client, Options, Patch, World};
+use client::{Client, Events, Options, Patch, Transport, World};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use machinery::identity::User;
-use machinery::request::{Change, Propagation};
+use machinery::request::{Answer, Change, Propagation, Request, Verb};
+use machinery::status::Status;
 use registry::Registry;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+/// Loses every fifth write on its way there, and the answer of every fifth.
+struct Flaky(Arc<dyn Transport>, Arc<AtomicU64>);
+
+impl Transport for Flaky {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Answer, Status>> {
+        let writes = !matches!(request.verb, Verb::Get | Verb::List) && request.resource != "events";
+        let turn = if writes { self.1.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        Box::pin(async move {
+            match turn % 5 {
+                1 => Err(Status::timeout("lost on its way there")),
+                3 => self.0.call(request).await.and(Err(Status::timeout("the answer was lost"))),
+                _ => self.0.call(request).await,
+            }
+        })
+    }
+
+    fn watch(&self, request: Request) -> BoxFuture<'_, Result<Events, Status>> {
+        self.0.watch(request)
+    }
+}
 
 struct Cluster {
     client: Client,
@@ -31,6 +55,10 @@ struct Cluster {
 
 impl Cluster {
     async fn start() -> Self {
+        Self::start_with(false).await
+    }
+
+    async fn start_with(flaky: bool) -> Self {
         // With --nocapture the controllers say what was refused.
         let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_test_writer().try_init();
         let folder = tempfile::tempdir().unwrap();
@@ -74,13 +102,17 @@ impl Cluster {
         };
         let manager =
             Client::new(front.transport(User::new("system:kube-controller-manager", ["system:authenticated"])));
+        let losses = Arc::new(AtomicU64::new(0));
         let clients = move |name: &str| {
             let groups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
             let user = match name.contains(':') {
                 true => User::new(name, ["system:masters", "system:authenticated"]),
                 false => User::new(format!("system:serviceaccount:kube-system:{name}"), groups),
             };
-            Client::new(front.transport(user))
+            match flaky {
+                true => Client::new(Arc::new(Flaky(front.transport(user), losses.clone()))),
+                false => Client::new(front.transport(user)),
+            }
         };
         let client = https.client();
         let runner = runner::Config { manager, clients: Arc::new(clients), world: World::real() };
@@ -369,5 +401,28 @@ async fn https_speaks_every_verb() {
         client::https::socket::REMOTE_COMMAND,
     );
     assert_eq!(none.await.err().unwrap().code, 404);
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn nothing_is_made_twice_when_answers_are_lost() {
+    let cluster = Cluster::start_with(true).await;
+    let client = &cluster.client;
+    eventually("account", async || client.get::<ServiceAccount>("default", "default").await.ok()).await;
+    deploy(&cluster, "default", 20).await;
+    eventually("twenty pods", async || {
+        let pods = pods(&cluster, "default").await;
+        assert!(pods.len() <= 20, "{} pods", pods.len());
+        (pods.len() == 20).then_some(())
+    })
+    .await;
+    let scale = Patch::Merge(json!({ "spec": { "replicas": 7 } }));
+    client.patch::<Deployment>("default", "web", "", scale).await.unwrap();
+    eventually("seven pods", async || {
+        let pods = pods(&cluster, "default").await;
+        assert!(pods.len() >= 7, "{} pods", pods.len());
+        (pods.len() == 7).then_some(())
+    })
+    .await;
     cluster.end().await;
 }
