@@ -14,7 +14,7 @@ use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::syscall::syscall::SyscallType;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 
-use crate::{Error, Result, state_dir};
+use crate::{Error, Result, cgroup, state_dir};
 
 /// What the container's first process has as its standard streams.
 pub enum Stdio {
@@ -47,8 +47,27 @@ pub fn run(id: &str, bundle: &Path, stdio: Stdio) -> Result<i32> {
         builder.as_init(bundle).with_systemd(false).with_detach(true).as_sibling(true).build().map_err(refusal)?;
     let pid =
         container.pid().map(|pid| pid.as_raw()).ok_or_else(|| Error::Refused("the container has no process".into()))?;
+    // Before the program runs; it waits for the start.
+    if let Err(problem) = restrict_devices(bundle) {
+        rustix::process::Pid::from_raw(pid)
+            .map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+        return Err(problem);
+    }
     container.start().map_err(refusal)?;
     Ok(pid)
+}
+
+fn restrict_devices(bundle: &Path) -> Result<()> {
+    if !cgroup::is_v2() {
+        return Ok(());
+    }
+    let spec = Spec::load(bundle.join("config.json")).map_err(|problem| Error::Invalid(problem.to_string()))?;
+    let linux = spec.linux().as_ref();
+    let rules = linux.and_then(|linux| linux.resources().as_ref()).and_then(|resources| resources.devices().clone());
+    match linux.and_then(|linux| linux.cgroups_path().as_ref()) {
+        Some(path) => cgroup::restrict_devices(&path.to_string_lossy(), &rules.unwrap_or_default()),
+        None => Ok(()),
+    }
 }
 
 /// The innermost reason: the outer ones only say that something inside failed.

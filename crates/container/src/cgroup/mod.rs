@@ -1,6 +1,7 @@
 //! Control groups, version 1 and 2 alike, through the file system: make, limit, read, stop and remove groups.
 //! Not here: systemd as the manager of groups, and moving container processes in (libcontainer does that).
 
+mod devices;
 mod limits;
 mod stats;
 
@@ -149,6 +150,14 @@ fn inherit_cpuset(path: &str) -> Result<()> {
 /// Changes limits of a group that exists.
 pub fn update(path: &str, resources: &Resources) -> Result<()> {
     limits::apply(path, resources)
+}
+
+/// Limits the devices of a group of version 2 to what the rules allow. On version 1 libcontainer has done it.
+pub fn restrict_devices(path: &str, rules: &[oci_spec::runtime::LinuxDeviceCgroup]) -> Result<()> {
+    match layout() {
+        Layout::V2(root) => devices::restrict(&root.join(path.trim_start_matches('/')), rules),
+        Layout::V1(_) => Ok(()),
+    }
 }
 
 /// Moves a process into the group, in every hierarchy that has it.
