@@ -45,11 +45,14 @@ impl Transport for Flaky {
     }
 }
 
+type Running = tokio::task::JoinHandle<Result<(), tokio::task::JoinError>>;
+
 struct Cluster {
     client: Client,
     https: Https,
     stop: CancellationToken,
-    running: tokio::task::JoinHandle<Result<(), tokio::task::JoinError>>,
+    launch: Box<dyn Fn(CancellationToken) -> Running>,
+    running: Running,
     _folder: tempfile::TempDir,
 }
 
@@ -115,9 +118,30 @@ impl Cluster {
             }
         };
         let client = https.client();
-        let runner = runner::Config { manager, clients: Arc::new(clients), world: World::real() };
-        let running = tokio::spawn(runner::run(runner, controllers::table(&config).unwrap(), stop.clone()));
-        Self { client, https, stop, running, _folder: folder }
+        let clients: runner::Clients = Arc::new(clients);
+        let launch = move |stop| {
+            let runner = runner::Config { manager: manager.clone(), clients: clients.clone(), world: World::real() };
+            tokio::spawn(runner::run(runner, controllers::table(&config).unwrap(), stop))
+        };
+        let running = launch(stop.child_token());
+        let launch = Box::new(launch);
+        Self { client, https, stop, launch, running, _folder: folder }
+    }
+
+    /// Ends the controllers and starts them anew; answers how much was written until they had nothing to do.
+    async fn restart(&mut self) -> u64 {
+        let revision = async || self.client.list::<Node>("", Options::default()).await.unwrap().revision;
+        // Whatever is under way comes to its end first.
+        let mut before = 0;
+        while revision().await != before {
+            before = revision().await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        let fresh = (self.launch)(self.stop.child_token());
+        let old = std::mem::replace(&mut self.running, fresh);
+        old.abort();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        revision().await - before
     }
 
     async fn end(self) {
@@ -186,8 +210,8 @@ async fn run(cluster: &Cluster, pod: &Pod, node: &str, ip: &str) {
 
 #[tokio::test]
 async fn a_cluster_has_what_every_cluster_has() {
-    let cluster = Cluster::start().await;
-    let client = &cluster.client;
+    let mut cluster = Cluster::start().await;
+    let client = &cluster.client.clone();
     eventually("default account", async || client.get::<ServiceAccount>("default", "default").await.ok()).await;
     let map = eventually("root CA", async || client.get::<ConfigMap>("default", "kube-root-ca.crt").await.ok()).await;
     assert_eq!(map.data.as_ref().unwrap()["ca.crt"], "PEM");
@@ -208,6 +232,9 @@ async fn a_cluster_has_what_every_cluster_has() {
         (slice.endpoints.as_ref()?.first()?.addresses == ["10.244.0.1"]).then_some(())
     })
     .await;
+    deploy(&cluster, "default", 2).await;
+    eventually("two pods", async || Some(pods(&cluster, "default").await).filter(|p| p.len() == 2)).await;
+    assert_eq!(cluster.restart().await, 0, "a restart writes nothing");
     cluster.end().await;
 }
 
