@@ -21,6 +21,10 @@ pub fn status(
 ) -> PodStatus {
     let now = time(now).0;
     let old = &seen.latest;
+    if matches!(old.phase.as_deref(), Some("Succeeded" | "Failed")) && seen.containers.is_empty() {
+        // It ended before this kubelet began, or never began at all: what was told then stays.
+        return old.clone();
+    }
     let mut out = PodStatus {
         qos_class: Some(qos::class(pod).into()),
         start_time: old.start_time.clone().or(seen.started.map(time)),
@@ -46,7 +50,7 @@ pub fn status(
     if over {
         finish(pod, &mut init, &mut regular);
     }
-    set_phase(pod, seen, verdict, ending, &init, &regular, &mut out);
+    set_phase(pod, seen, verdict, (ending, over), &init, &regular, &mut out);
     addresses(pod, seen, &mut out);
     let phase = out.phase.clone().unwrap_or_default();
     let sandbox_ready = seen.sandbox().is_some();
@@ -84,7 +88,7 @@ fn set_phase(
     pod: &Pod,
     seen: &Seen,
     verdict: Option<&Verdict>,
-    ending: bool,
+    (ending, over): (bool, bool),
     init: &[ContainerStatus],
     regular: &[ContainerStatus],
     out: &mut PodStatus,
@@ -96,7 +100,6 @@ fn set_phase(
     if verdict.is_some() {
         phase = "Failed";
     }
-    let over = ending && !seen.any_running();
     if over && !final_(phase) && !mirrored_or_unstarted(seen, pod) {
         phase = "Failed";
     }
