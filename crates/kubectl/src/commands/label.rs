@@ -1,123 +1,145 @@
-//! `kubectl label`: a merge patch per object.
+//! `kubectl label`, and what it shares with `annotate`: a merge patch per object.
 
 use clap::{ArgMatches, Command};
-use client::{Options, Patch};
-use serde_json::{Value, json};
+use client::Patch;
+use serde_json::{Map, Value, json};
 
 use super::Entry;
-use crate::failure::{Failure, Result, error};
+use crate::failure::{Result, error};
 use crate::flags::{self, DryRun};
+use crate::report::Report;
 use crate::select::{self, Found};
 use crate::session::Session;
 
-pub const ENTRY: Entry = Entry { build, run: |matches| Box::pin(run(matches)) };
+pub const ENTRY: Entry = Entry { build, run: |matches| Box::pin(change_all(matches, &LABELS)) };
+
+/// The map that is changed, and what is said of it.
+pub struct Words {
+    /// The field of `metadata`.
+    field: &'static str,
+    one: &'static str,
+    manager: &'static str,
+    changed: &'static str,
+    only_removed: &'static str,
+    unchanged: &'static str,
+}
+
+const LABELS: Words = Words {
+    field: "labels",
+    one: "label",
+    manager: "kubectl-label",
+    changed: "labeled",
+    only_removed: "unlabeled",
+    unchanged: "not labeled",
+};
+pub const ANNOTATIONS: Words = Words {
+    field: "annotations",
+    one: "annotation",
+    manager: "kubectl-annotate",
+    changed: "annotated",
+    only_removed: "annotated",
+    unchanged: "annotated",
+};
 
 fn build() -> Command {
-    Command::new("label")
-        .about("Update the labels on a resource.")
+    shared(Command::new("label").about("Update the labels on a resource."))
+        .arg(flags::switch("overwrite", "If true, allow labels to be overwritten."))
+}
+
+/// The flags of both commands.
+pub fn shared(command: Command) -> Command {
+    command
         .arg(flags::resources())
         .arg(flags::filenames())
         .arg(flags::recursive())
         .arg(flags::selector())
+        .arg(flags::field_selector())
         .arg(flags::all_namespaces())
         .arg(flags::dry_run())
+        .arg(flags::output("Output format. One of: (json, yaml, name, jsonpath, …)."))
         .arg(flags::field_manager())
         .arg(flags::switch("all", "Select all resources, in the namespace of the specified resource types"))
-        .arg(flags::switch("overwrite", "If true, allow labels to be overwritten."))
-        .arg(flags::switch("list", "If true, display the labels for a given resource."))
+        .arg(flags::switch("list", "If true, display the labels or annotations for a given resource."))
 }
 
-async fn run(matches: &ArgMatches) -> Result {
+/// Changes labels or annotations of all that is named.
+pub async fn change_all(matches: &ArgMatches, words: &Words) -> Result {
     let session = Session::open(matches).await?;
-    let words = flags::all(matches, "resources");
-    let (names, changes) = split(&words);
+    let all = flags::all(matches, "resources");
+    let (names, changes) = split(&all);
     let is_list = flags::is_set(matches, "list");
     if changes.is_empty() && !is_list {
-        return error("at least one label update is required");
+        return error(format!("at least one {} update is required", words.one));
     }
-    let found = select::chosen(&session, matches, &names).await?;
-    for found in found {
+    let changes = parse(&changes)?;
+    for found in select::chosen(&session, matches, &names).await? {
         if is_list {
-            print_labels(&found);
+            print_all(&found, words);
         }
-        change(&session, matches, &found, &changes).await?;
+        change(&session, matches, &found, &changes, words).await?;
     }
     Ok(())
 }
 
-/// What names objects, and what changes labels (`key=value`, `key-`).
+/// What names objects, and what changes the map (`key=value`, `key-`).
 fn split<'a>(words: &[&'a str]) -> (Vec<&'a str>, Vec<&'a str>) {
-    let is_change = |word: &&&str| word.contains('=') || word.ends_with('-');
-    let at = words.iter().position(|word| is_change(&word)).unwrap_or(words.len());
+    let is_change = |word: &&str| word.contains('=') || word.ends_with('-');
+    let at = words.iter().position(is_change).unwrap_or(words.len());
     (words[..at].to_vec(), words[at..].to_vec())
 }
 
-async fn change(session: &Session, matches: &ArgMatches, found: &Found, changes: &[&str]) -> Result {
-    let tree = found.object.tree();
-    let mut labels = serde_json::Map::new();
+/// The merge patch of the map: null removes.
+fn parse(changes: &[&str]) -> Result<Map<String, Value>> {
+    let mut map = Map::new();
     for change in changes {
-        match change.split_once('=') {
-            Some((key, value)) => {
-                let old = machinery::meta::label(&tree, key);
-                if old.is_some_and(|old| old != value) && !flags::is_set(matches, "overwrite") {
-                    return error(format!(
-                        "'{key}' already has a value ({}), and --overwrite is false",
-                        old.unwrap_or_default()
-                    ));
-                }
-                labels.insert(key.into(), value.into());
+        match (change.split_once('='), change.strip_suffix('-')) {
+            (Some((key, value)), _) if !key.is_empty() => map.insert(key.into(), value.into()),
+            (None, Some(key)) => map.insert(key.into(), Value::Null),
+            _ => return error(format!("invalid change {change:?}: key=value or key- is expected")),
+        };
+    }
+    Ok(map)
+}
+
+async fn change(
+    session: &Session,
+    matches: &ArgMatches,
+    found: &Found,
+    changes: &Map<String, Value>,
+    words: &Words,
+) -> Result {
+    let tree = found.object.tree();
+    let held = &tree["metadata"][words.field];
+    for (key, value) in changes {
+        match (held[key].as_str(), value.as_str()) {
+            (Some(old), Some(new)) if old != new && !flags::is_set(matches, "overwrite") => {
+                return error(format!("'{key}' already has a value ({old}), and --overwrite is false"));
             }
-            None => {
-                let key = change.trim_end_matches('-');
-                if machinery::meta::label(&tree, key).is_none() {
-                    println!("label \"{key}\" not found.");
-                }
-                labels.insert(key.into(), Value::Null);
-            }
+            (None, None) => println!("{} \"{key}\" not found.", words.one),
+            _ => {}
         }
     }
-    let said = verdict(&tree, &labels);
-    let dry_run = flags::dry_run_of(matches)?;
-    if said != "not labeled" && dry_run != DryRun::Client {
-        let options = Options {
-            dry_run: dry_run == DryRun::Server,
-            field_manager: manager(matches).into(),
-            ..Options::default()
-        };
-        let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
-        let resource = session.client.dynamic(found.served.resource());
-        resource.patch(&found.namespace(), &found.name(), "", patch, options).await.map_err(Failure::from)?;
-    }
-    let suffix = match dry_run {
-        DryRun::None => "",
-        DryRun::Client => " (dry run)",
-        DryRun::Server => " (server dry run)",
+    let differing: Vec<&Value> = changes.iter().filter(|(key, value)| held[*key] != **value).map(|(_, v)| v).collect();
+    let said = match differing.as_slice() {
+        [] => words.unchanged,
+        all if all.iter().all(|value| value.is_null()) => words.only_removed,
+        _ => words.changed,
     };
-    println!("{} {said}{suffix}", found.reference());
-    Ok(())
-}
-
-fn manager(matches: &ArgMatches) -> &str {
-    match flags::of(matches, "field-manager") {
-        "" => "kubectl-label",
-        given => given,
+    let report = Report::of(matches, words.manager)?;
+    if differing.is_empty() || report.dry_run == DryRun::Client {
+        return report.say(&found.served, &tree, said);
     }
+    let mut metadata = json!({});
+    metadata[words.field] = Value::Object(changes.clone());
+    let patch = Patch::Merge(json!({"metadata": metadata}));
+    let resource = session.client.dynamic(found.served.resource());
+    let after = resource.patch(&found.namespace(), &found.name(), "", patch, report.options()).await?;
+    report.say(&found.served, &after.tree(), said)
 }
 
-/// What is said of the change: added or changed, only removed, or nothing.
-fn verdict(tree: &Value, labels: &serde_json::Map<String, Value>) -> &'static str {
-    let differs = |(key, value): &(&String, &Value)| machinery::meta::label(tree, key) != value.as_str();
-    let changed: Vec<_> = labels.iter().filter(differs).collect();
-    match changed.as_slice() {
-        [] => "not labeled",
-        all if all.iter().all(|(_, value)| value.is_null()) => "unlabeled",
-        _ => "labeled",
-    }
-}
-
-fn print_labels(found: &Found) {
+fn print_all(found: &Found, words: &Words) {
     let tree = found.object.tree();
-    for (key, value) in machinery::meta::labels(&tree).as_object().into_iter().flatten() {
+    for (key, value) in tree["metadata"][words.field].as_object().into_iter().flatten() {
         println!("{key}={}", value.as_str().unwrap_or_default());
     }
 }

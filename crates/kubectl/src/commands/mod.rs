@@ -1,12 +1,17 @@
 //! The commands: one file each, one line in [`COMMANDS`].
 
+mod annotate;
+mod api_resources;
 mod apply;
 mod create;
 mod delete;
+mod exec;
 mod expose;
 mod get;
 mod label;
 mod lines;
+mod logs;
+mod patch;
 mod rollout;
 mod run;
 mod scale;
@@ -35,12 +40,19 @@ pub struct Entry {
 
 /// The visible table, in kubectl's alphabetical order.
 pub const COMMANDS: &[Entry] = &[
+    annotate::ENTRY,
+    api_resources::RESOURCES,
+    api_resources::VERSIONS,
     apply::ENTRY,
+    exec::ATTACH,
     create::ENTRY,
     delete::ENTRY,
+    exec::EXEC,
     expose::ENTRY,
     get::ENTRY,
     label::ENTRY,
+    logs::ENTRY,
+    patch::ENTRY,
     rollout::ENTRY,
     run::ENTRY,
     scale::ENTRY,
