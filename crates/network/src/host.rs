@@ -218,11 +218,9 @@ mod tests {
 
     #[test]
     fn former_values_are_recorded_once_and_put_back() {
-        let folder = std::env::temp_dir().join(format!("kybtest-host-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let (space, record) = (folder.join("ns"), folder.join("sysctls"));
-        crate::namespace::create(&space).unwrap();
-        crate::namespace::within(&space, || {
+        let record = std::env::temp_dir().join(format!("kybtest-host-{}", std::process::id()));
+        crate::namespace::apart(|| {
+            crate::pod::raise_loopback()?;
             write("net/ipv4/ip_forward", "0")?;
             enable_forwarding_recorded(&record)?;
             enable_forwarding_recorded(&record)?;
@@ -249,8 +247,6 @@ mod tests {
             remove_gateway(Ipv4Addr::new(10, 9, 0, 1))
         })
         .unwrap();
-        crate::namespace::remove(&space).unwrap();
-        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

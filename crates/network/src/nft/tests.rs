@@ -1,5 +1,4 @@
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
 use std::process::Command;
 
 use super::*;
@@ -24,12 +23,8 @@ const AFFINITY: Set = Set {
     is_dynamic: true,
 };
 
-fn in_a_namespace<T: Send>(name: &str, work: impl FnOnce() -> crate::Result<T> + Send) -> T {
-    let path: PathBuf = std::env::temp_dir().join(format!("kybtest-nft-{name}-{}", std::process::id()));
-    namespace::create(&path).unwrap();
-    let outcome = namespace::within(&path, work);
-    namespace::remove(&path).unwrap();
-    outcome.unwrap()
+fn apart<T: Send>(work: impl FnOnce() -> crate::Result<T> + Send) -> T {
+    namespace::apart(work).unwrap()
 }
 
 fn listing() -> String {
@@ -60,7 +55,7 @@ fn everything() -> Transaction {
 fn everything_is_taken_by_the_kernel() {
     use Expression as E;
     let r = Register;
-    let text = in_a_namespace("all", || {
+    let text = apart(|| {
         let mut transaction = everything();
         let load = [E::destination(r(0)), E::Protocol { to: r(1) }, E::destination_port(r(2))];
         let lookup = E::Lookup { set: "services".into(), from: r(0), then: Lookup::Verdict };
@@ -105,7 +100,7 @@ fn everything_is_taken_by_the_kernel() {
 
 #[test]
 fn a_refused_change_takes_back_all_others() {
-    let (message, tables_left) = in_a_namespace("atomic", || {
+    let (message, tables_left) = apart(|| {
         let mut transaction = everything();
         transaction.add_elements("services", &[service(1, "no-such-chain")]);
         let message = transaction.commit().unwrap_err().to_string();
@@ -117,7 +112,7 @@ fn a_refused_change_takes_back_all_others() {
 
 #[test]
 fn tables_go_and_need_not_be_there() {
-    in_a_namespace("remove", || {
+    apart(|| {
         everything().commit()?;
         everything().commit()?;
         remove_table(Family::Ipv4, "kybtest")?;
@@ -130,7 +125,7 @@ fn tables_go_and_need_not_be_there() {
 
 #[test]
 fn long_lists_of_elements_are_split() {
-    let count = in_a_namespace("many", || {
+    let count = apart(|| {
         let mut transaction = everything();
         let many: Vec<_> = (0..5_000_u32)
             .map(|number| Element {
@@ -150,7 +145,7 @@ fn long_lists_of_elements_are_split() {
 
 #[test]
 fn chains_that_drop_are_found() {
-    let found = in_a_namespace("drop", || {
+    let found = apart(|| {
         let rules = "add table ip filter
             add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }
             add chain ip filter INPUT { type filter hook input priority 0; policy drop; }
