@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::compare::{compare, fields_of};
 use super::entries::{self, Entries, Entry};
+use super::last_applied::{follow, taken_over};
 use super::prune::{merge, prune};
-use super::sets::{self, Fields};
+use super::sets::{self, Fields, field};
 use super::{Writer, ignored, track};
 use crate::schema::Schema;
 use crate::status::{Cause, Details, Status};
@@ -40,12 +41,14 @@ pub fn apply(
     }
     let base = if live.is_null() { schema.zero() } else { live.clone() };
     let merged = merge(schema.node(), &base, config);
-    let set = fields_of(schema.node(), config);
+    let mut set = fields_of(schema.node(), config);
+    set.remove(&field(ignored(schema, writer.subresource)));
     let last = entries.find(writer, "Apply").map(|entry| entry.fields.clone()).unwrap_or_default();
     entries.own(writer, "Apply").fields = set.clone();
     let object = prune(schema.node(), merged, &last, &entries);
     let changed = compare(schema.node(), &base, &object, ignored(schema, writer.subresource));
-    let conflicts = conflicts(&entries, &changed.touched, writer);
+    let contested = sets::difference(&changed.touched, &taken_over(schema, live, writer));
+    let conflicts = conflicts(&entries, &contested, writer);
     if !force && !conflicts.is_empty() {
         return Err(refusal(&conflicts));
     }
@@ -60,6 +63,7 @@ pub fn apply(
     }
     let mut object = object;
     entries::write(&mut object, entries);
+    follow(&mut object, config, writer);
     Ok(Applied { object, same })
 }
 

@@ -11,6 +11,7 @@
 mod apply;
 mod compare;
 mod entries;
+mod last_applied;
 mod prune;
 mod sets;
 #[cfg(test)]

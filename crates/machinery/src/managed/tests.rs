@@ -30,6 +30,7 @@ fn schema() -> Schema {
         of(
             "x.v1.Meta",
             vec![
+                plain("annotations", Type::Map(0)),
                 plain("creationTimestamp", Type::Time),
                 plain("labels", Type::Map(0)),
                 plain("managedFields", Type::List(2)),
@@ -191,4 +192,28 @@ fn apply_owns_prunes_and_conflicts() {
     let pruned = apply(&schema(), &scaled, &less, &WRITER, false).unwrap().object;
     assert_eq!(pruned["metadata"]["labels"], json!({"l": "1"}));
     assert_eq!(pruned["spec"], json!({"replicas": 3}));
+}
+
+#[test]
+fn kubectl_takes_over_what_it_applied_client_side() {
+    let config = json!({"apiVersion": "x/v1", "kind": "Thing", "metadata": {"name": "n"}, "spec": {"replicas": 1}});
+    let mut made = config.clone();
+    let key = "kubectl.kubernetes.io/last-applied-configuration";
+    made["metadata"]["annotations"] = json!({key: config.to_string()});
+    let live = tracked(&Value::Null, made, Writer { manager: "kubectl-client-side-apply", ..WRITER });
+    let mut config = config;
+    config["spec"]["replicas"] = json!(2);
+    assert!(apply(&schema(), &live, &config, &WRITER, false).is_err());
+    let kubectl = Writer { manager: "kubectl", ..WRITER };
+    let after = apply(&schema(), &live, &config, &kubectl, false).unwrap().object;
+    assert_eq!(after["spec"]["replicas"], 2);
+    let said: Value = serde_json::from_str(after["metadata"]["annotations"][key].as_str().unwrap()).unwrap();
+    assert_eq!(said, config);
+}
+
+#[test]
+fn a_status_that_is_applied_to_the_object_is_not_managed() {
+    let config = json!({"apiVersion": "x/v1", "kind": "Thing", "metadata": {"name": "n"}, "spec": {"replicas": 1}, "status": {"phase": "x"}});
+    let created = apply(&schema(), &Value::Null, &config, &WRITER, false).unwrap().object;
+    assert_eq!(fields(&created, "a"), json!({"f:spec": {"f:replicas": {}}}));
 }
