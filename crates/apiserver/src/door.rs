@@ -24,6 +24,7 @@ use crate::streams::Streams;
 use crate::wire::Body;
 use crate::wire::accept::{self, Encoding, Shape, Wanted};
 use crate::wire::answer::{self, Style};
+use crate::wire::intake::Came;
 use crate::wire::path::ResourcePath;
 use crate::wire::query::Query;
 use crate::{paths, resources, uuid};
@@ -77,6 +78,7 @@ impl Door {
         labels: &mut Labels,
     ) -> Response<Body> {
         let mut call = call(&request, connection);
+        let request = Came::new(request);
         labels.verb = call.method.as_str().to_owned();
         let user = match self.identify(&mut call).await {
             Ok(user) => user,
@@ -94,7 +96,7 @@ impl Door {
                     let _place = self.line.place().await?;
                     resources::answer(self, call, path, user, request, labels).await
                 }
-                None => paths::answer(self, call, user, request).await,
+                None => paths::answer(self, call, user).await,
             }
         };
         // Streams begin within the time too; what they send afterwards is not bounded by it.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{ALLOW, ETAG, IF_NONE_MATCH, VARY};
-use http::{HeaderValue, Method, Request, Response};
-use hyper::body::Incoming;
+use http::{HeaderValue, Method, Response};
 use machinery::identity::User;
 use machinery::status::Status;
 use serde_json::{Value, json};
@@ -20,12 +19,7 @@ use crate::{discovery, health, version};
 ///
 /// # Errors
 /// 403, 405.
-pub async fn answer(
-    door: &Arc<Door>,
-    call: Call,
-    user: User,
-    _request: Request<Incoming>,
-) -> Result<Response<Body>, Status> {
+pub async fn answer(door: &Arc<Door>, call: Call, user: User) -> Result<Response<Body>, Status> {
     let asked = Attributes::path(call.method.as_str(), &call.path);
     door.front.authorizer.check(&user, &asked).await?;
     let path = call.path.trim_end_matches('/');

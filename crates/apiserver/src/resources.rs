@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use api::Kind;
 use futures::StreamExt;
-use http::{Method, Request as HttpRequest, Response};
-use hyper::body::Incoming;
+use http::{Method, Response};
 use machinery::identity::User;
 use machinery::request::{Answer, Request, Verb};
 use machinery::status::Status;
@@ -15,6 +14,7 @@ use crate::door::{Call, Door};
 use crate::metrics::Labels;
 use crate::wire::accept;
 use crate::wire::answer::{self, Style};
+use crate::wire::intake::Came;
 use crate::wire::path::ResourcePath;
 use crate::wire::websocket::{self, Messages};
 use crate::wire::{Body, Reshape, intake, watch_body};
@@ -29,7 +29,7 @@ pub async fn answer(
     call: Call,
     path: ResourcePath,
     user: User,
-    incoming: HttpRequest<Incoming>,
+    incoming: Came,
     labels: &mut Labels,
 ) -> Result<Response<Body>, Status> {
     label(labels, &call, &path);
@@ -47,7 +47,7 @@ pub async fn answer(
         return watch(door, &call, user, request, reshape, incoming).await;
     }
     if !matches!(call.method, Method::GET | Method::HEAD) {
-        let bytes = intake::read_body(incoming.into_body()).await?;
+        let bytes = intake::read_body(incoming.take()?.into_body()).await?;
         intake::put_body(&mut request, bytes, &call.headers)?;
     }
     let answered = door.front.registry().call(&user, request).await?;
@@ -78,7 +78,7 @@ async fn watch(
     user: User,
     request: Request,
     reshape: Reshape,
-    incoming: HttpRequest<Incoming>,
+    incoming: Came,
 ) -> Result<Response<Body>, Status> {
     let events = door.front.registry().watch(&user, request).await?;
     let counted = Counted::new(door.clone());
@@ -88,7 +88,7 @@ async fn watch(
     });
     let body = watch_body(Box::pin(events), reshape, call.connection.stop.clone());
     if websocket::wanted(&call.headers) {
-        return websocket::accept(incoming, body, Messages::Lines, None);
+        return websocket::accept(incoming.take()?, body, Messages::Lines, None);
     }
     let mut response = answer::response(200, accept::JSON, body);
     let headers = response.headers_mut();

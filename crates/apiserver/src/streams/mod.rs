@@ -14,8 +14,7 @@ mod target;
 
 use std::sync::Arc;
 
-use http::{Method, Request, Response};
-use hyper::body::Incoming;
+use http::{Method, Response};
 use machinery::identity::User;
 use machinery::status::Status;
 
@@ -23,6 +22,7 @@ pub use dial::{ByteStream, Dialer, Tls as TlsDialer};
 
 use crate::authz::Attributes;
 use crate::door::{Call, Door};
+use crate::wire::intake::Came;
 use crate::wire::path::ResourcePath;
 use crate::wire::{Body, websocket};
 
@@ -56,7 +56,7 @@ pub async fn answer(
     call: Call,
     path: ResourcePath,
     user: User,
-    incoming: Request<Incoming>,
+    incoming: Came,
 ) -> Result<Response<Body>, Status> {
     authorize(door, &call, &path, &user).await?;
     match path.subresource.as_str() {
@@ -85,12 +85,7 @@ async fn authorize(door: &Door, call: &Call, path: &ResourcePath, user: &User) -
     Ok(())
 }
 
-async fn log(
-    door: &Arc<Door>,
-    call: Call,
-    path: ResourcePath,
-    incoming: Request<Incoming>,
-) -> Result<Response<Body>, Status> {
+async fn log(door: &Arc<Door>, call: Call, path: ResourcePath, incoming: Came) -> Result<Response<Body>, Status> {
     let (asked, query) = options::log(&call.query, &path.name)?;
     let pod = target::pod(door, &path).await?;
     let container = target::container(&pod, &asked)?;
@@ -106,17 +101,12 @@ async fn log(
     let response = relay::as_log(relay::checked(response, "pods/log", &path.name).await?);
     if websocket::wanted(&call.headers) {
         let (messages, protocol) = websocket::of_log(&call.headers);
-        return websocket::accept(incoming, response.into_body(), messages, protocol);
+        return websocket::accept(incoming.take()?, response.into_body(), messages, protocol);
     }
     Ok(response)
 }
 
-async fn session(
-    door: &Arc<Door>,
-    call: Call,
-    path: ResourcePath,
-    incoming: Request<Incoming>,
-) -> Result<Response<Body>, Status> {
+async fn session(door: &Arc<Door>, call: Call, path: ResourcePath, incoming: Came) -> Result<Response<Body>, Status> {
     if !relay::wants_upgrade(&call.headers) {
         return Err(Status::bad_request("Upgrade request required"));
     }
@@ -138,5 +128,5 @@ async fn session(
     }
     let stream = dial::kubelet(door, &kubelet).await?;
     let request = relay::request(&call.method, &place, &query, &kubelet.authority());
-    relay::upgrade(stream, relay::with_headers(request, &call.headers), incoming, &call.connection).await
+    relay::upgrade(stream, relay::with_headers(request, &call.headers), incoming.take()?, &call.connection).await
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use http::header::LOCATION;
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
 use machinery::request::{Content, List, Request as ApiRequest, Verb};
 use machinery::status::Status;
 use serde_json::Value;
@@ -14,6 +13,7 @@ use super::{dial, relay, target};
 use crate::door::{Call, Door};
 use crate::identity;
 use crate::wire::Body;
+use crate::wire::intake::Came;
 use crate::wire::path::ResourcePath;
 
 const HTTP_PORT: u16 = 80;
@@ -29,7 +29,7 @@ pub async fn answer(
     door: &Arc<Door>,
     call: Call,
     path: ResourcePath,
-    incoming: Request<Incoming>,
+    incoming: Came,
 ) -> Result<Response<Body>, Status> {
     if path.rest.is_empty() && call.method == http::Method::GET {
         return Ok(to_slash(&call));
@@ -54,6 +54,7 @@ pub async fn answer(
     let raw = call.path.as_str();
     // The rest of the path goes on as the client escaped it.
     let rest = raw.find("/proxy/").map_or("/", |at| &raw[at + "/proxy".len()..]);
+    let incoming = incoming.take()?;
     let query = incoming.uri().query().unwrap_or_default().to_owned();
     let mut request = relay::with_headers(relay::request(&call.method, rest, &query, &authority), &call.headers);
     forwarded(&mut request, &call);

@@ -1,5 +1,7 @@
 //! An HTTP request as a [`machinery::request::Request`].
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use http_body::Body as _;
@@ -16,6 +18,41 @@ use super::query::{self, Query};
 
 /// The largest body that is read, as upstream's `--max-request-bytes`.
 pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+
+/// What is read of a body that nobody wants, so that its connection stays usable; a longer one closes it.
+const UNWANTED_BYTES_MAX: usize = 256 * 1024;
+const UNWANTED_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// A request as it came, until somebody takes it. Where nobody does (it was refused, or needs no body), the body is
+/// read away: else the connection would be closed under the client's next request.
+pub struct Came(Option<http::Request<Incoming>>);
+
+impl Came {
+    pub fn new(request: http::Request<Incoming>) -> Self {
+        Self(Some(request))
+    }
+
+    /// The request.
+    ///
+    /// # Errors
+    /// Never: it is there until it is taken.
+    pub fn take(mut self) -> Result<http::Request<Incoming>, Status> {
+        self.0.take().ok_or_else(|| Status::internal("the request was taken before"))
+    }
+}
+
+impl Drop for Came {
+    fn drop(&mut self) {
+        let Some(body) = self.0.take().map(http::Request::into_body).filter(|body| !body.is_end_stream()) else {
+            return;
+        };
+        tokio::spawn(async move {
+            let reading = Limited::new(body, UNWANTED_BYTES_MAX).collect();
+            // Too long or too slow: dropping the body closes the connection.
+            let _ = tokio::time::timeout(UNWANTED_TIME_MAX, reading).await;
+        });
+    }
+}
 
 /// Reads the whole body.
 ///

@@ -83,3 +83,20 @@ async fn every_answer_has_an_audit_id_and_warnings_are_headers() {
     assert_eq!(got.headers["warning"], "299 - \"unknown field \\\"nonsense\\\"\"");
     assert!(!server.get(&As::Nobody, "/api").await.headers["audit-id"].is_empty());
 }
+
+#[tokio::test]
+async fn a_refused_body_leaves_the_connection_usable() {
+    use http_body_util::BodyExt;
+    let server = Harness::start().await;
+    let stream = hyper_util::rt::TokioIo::new(server.connect(&As::Admin).await);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let path = "/api/v1/namespaces/default/configmaps";
+    for (media, size) in [("text/plain", 10), ("text/plain", 200_000), ("application/json", 3)] {
+        let asked = with_header(request("POST", path, media, vec![b'x'; size]), "host", "localhost");
+        sender.ready().await.unwrap();
+        let response = sender.send_request(asked).await.unwrap();
+        assert_eq!(response.status(), if media == "text/plain" { 415 } else { 400 });
+        response.into_body().collect().await.unwrap();
+    }
+}
