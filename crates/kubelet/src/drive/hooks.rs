@@ -46,8 +46,11 @@ pub async fn run(
     }
     if let Some(get) = &hook.http_get {
         return match http::get(get, container, ip, Duration::from_secs(HTTP_TIMEOUT_S)).await {
-            Ok((code, _)) if code < 500 => Ok(()),
-            Ok((code, _)) => Err(format!("HTTP lifecycle hook for Container {:?} answered {code}", container.name)),
+            Ok(got) if got.code < 500 => Ok(()),
+            Ok(got) => {
+                let (name, code, body) = (&container.name, got.code, got.body);
+                Err(format!("HTTP lifecycle hook for Container {name:?} answered {code}: {body}"))
+            }
             Err(e) => Err(format!("HTTP lifecycle hook for Container {:?} failed - error: {e}", container.name)),
         };
     }

@@ -16,6 +16,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::net::TcpStream;
 
 const BODY_BYTES_MAX: usize = 10 << 10;
+const REDIRECTS_MAX: usize = 10;
 
 /// A port by number, or by its name in the container.
 pub fn port(reference: &IntOrString, container: &Container) -> Result<u16, String> {
@@ -54,7 +55,45 @@ pub async fn dial(address: &str, timeout: Duration) -> Result<TcpStream, String>
     }
 }
 
-/// GETs what the action says; answers code and the beginning of the body.
+/// An answer's code, the beginning of its body, and where it sends the asker.
+pub struct Got {
+    pub code: u16,
+    pub body: String,
+    pub location: Option<String>,
+}
+
+/// GETs what the action says, and follows where it is sent as long as that is on the same host.
+///
+/// # Errors
+/// As [`get`], or there are too many redirections.
+pub async fn get_followed(
+    action: &HTTPGetAction,
+    container: &Container,
+    pod_ip: &str,
+    timeout: Duration,
+) -> Result<Got, String> {
+    let mut action = action.clone();
+    for _ in 0..REDIRECTS_MAX {
+        let got = get(&action, container, pod_ip, timeout).await?;
+        let next = got.location.as_deref().filter(|_| (300..400).contains(&got.code));
+        match next.and_then(|location| here(location, &action, pod_ip)) {
+            Some(path) => action.path = Some(path),
+            // Elsewhere is not for the probe to judge.
+            None => return Ok(got),
+        }
+    }
+    Err("stopped after 10 redirects".into())
+}
+
+/// The path of a location on the same host.
+fn here(location: &str, action: &HTTPGetAction, pod_ip: &str) -> Option<String> {
+    let uri: http::Uri = location.parse().ok()?;
+    let host = action.host.as_deref().filter(|h| !h.is_empty()).unwrap_or(pod_ip);
+    let same = uri.host().is_none_or(|h| h.trim_matches(['[', ']']) == host);
+    uri.path_and_query().filter(|_| same).map(ToString::to_string)
+}
+
+/// GETs what the action says once.
 ///
 /// # Errors
 /// The request did not get an answer.
@@ -63,7 +102,7 @@ pub async fn get(
     container: &Container,
     pod_ip: &str,
     timeout: Duration,
-) -> Result<(u16, String), String> {
+) -> Result<Got, String> {
     let https = action.scheme.as_deref() == Some("HTTPS");
     let host = action.host.as_deref().filter(|h| !h.is_empty()).unwrap_or(pod_ip);
     let address = host_port(host, port(&action.port, container)?);
@@ -104,7 +143,7 @@ fn request(action: &HTTPGetAction, address: &str, path: &str) -> Result<Request<
     request.header("connection", "close").body(Empty::new()).map_err(|e| e.to_string())
 }
 
-async fn send<S>(stream: TokioIo<S>, request: Request<Empty<Bytes>>) -> Result<(u16, String), String>
+async fn send<S>(stream: TokioIo<S>, request: Request<Empty<Bytes>>) -> Result<Got, String>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
@@ -113,9 +152,10 @@ where
     tokio::spawn(connection);
     let answer = sender.send_request(request).await.map_err(|e| e.to_string())?;
     let code = answer.status().as_u16();
+    let location = answer.headers().get("location").and_then(|l| l.to_str().ok()).map(str::to_owned);
     let body = Limited::new(answer.into_body(), BODY_BYTES_MAX).collect().await;
     let text = body.map(|b| String::from_utf8_lossy(&b.to_bytes()).into_owned()).unwrap_or_default();
-    Ok((code, text))
+    Ok(Got { code, body: text, location })
 }
 
 /// Accepts any certificate: a probe asks whether somebody answers, not who.

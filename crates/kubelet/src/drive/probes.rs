@@ -130,9 +130,10 @@ async fn once(target: &Target) -> Result<(), String> {
         return exec_once(target, command, timeout).await;
     }
     if let Some(get) = &probe.http_get {
-        return match http::get(get, &target.container, &target.ip, timeout).await? {
-            (200..400, _) => Ok(()),
-            (code, _) => Err(format!("HTTP probe failed with statuscode: {code}")),
+        let got = http::get_followed(get, &target.container, &target.ip, timeout).await?;
+        return match got.code {
+            200..400 => Ok(()),
+            code => Err(format!("HTTP probe failed with statuscode: {code}")),
         };
     }
     if let Some(tcp) = &probe.tcp_socket {

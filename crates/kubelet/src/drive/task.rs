@@ -30,6 +30,8 @@ const RETRY_S_MIN: i64 = 1;
 const RETRY_S_MAX: i64 = 60;
 /// The pause after a container could not be configured: a change of what it refers to ends it.
 const CONFIG_RETRY_S: i64 = 10;
+/// The reason of a container whose configuration cannot be made.
+const CONFIG_ERROR: &str = "CreateContainerConfigError";
 /// The pause after the status could not be written.
 const WRITE_RETRY_S: i64 = 1;
 
@@ -306,7 +308,7 @@ impl Task {
             Event::Refs => {
                 self.refresh = true;
                 self.seen.retries.remove(&Flight::Volumes);
-                self.seen.failures.retain(|_, f| f.reason != "CreateContainerConfigError");
+                self.seen.failures.retain(|_, f| f.reason != CONFIG_ERROR);
             }
             Event::Probe { id, kind, success } => {
                 let probes = self.seen.probes.entry(id).or_default();
@@ -323,6 +325,8 @@ impl Task {
         if pod.metadata.labels != self.pod.metadata.labels || pod.metadata.annotations != self.pod.metadata.annotations
         {
             self.refresh = true;
+            // An annotation may be what a container's environment or sub-path lacked.
+            self.seen.failures.retain(|_, f| f.reason != CONFIG_ERROR);
         }
         let spec_changed = pod.spec != self.pod.spec;
         self.take_foreign(&pod);

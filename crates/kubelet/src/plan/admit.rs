@@ -11,7 +11,8 @@ use super::spec;
 /// Refuses `pod` when it does not fit beside the `others` that run here.
 pub fn admit<'a>(pod: &Pod, node: &Node, others: impl IntoIterator<Item = &'a Pod>) -> Option<Verdict> {
     let others: Vec<&Pod> = others.into_iter().collect();
-    resources(pod, node, &others)
+    sysctl_forbidden(pod)
+        .or_else(|| resources(pod, node, &others))
         .or_else(|| {
             (!selected(pod, node))
                 .then(|| predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector"))
@@ -23,6 +24,32 @@ pub fn admit<'a>(pod: &Pod, node: &Node, others: impl IntoIterator<Item = &'a Po
         .or_else(|| {
             evicted(pod, node).then(|| predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate"))
         })
+}
+
+/// Sysctls that a pod may set because they reach no further than the pod.
+///
+/// Source: <https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/#safe-and-unsafe-sysctls>.
+const SYSCTLS_SAFE: [&str; 12] = [
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_wmem",
+];
+
+fn sysctl_forbidden(pod: &Pod) -> Option<Verdict> {
+    let context = spec::spec(pod).security_context.as_ref();
+    let asked = context.and_then(|c| c.sysctls.as_deref()).unwrap_or_default();
+    let unsafe_one = asked.iter().find(|s| !SYSCTLS_SAFE.contains(&s.name.replace('/', ".").as_str()))?;
+    let message = format!("Pod was rejected: forbidden sysctl: {:?} not allowlisted", unsafe_one.name);
+    Some(Verdict { reason: "SysctlForbidden".into(), message })
 }
 
 fn predicate(name: &str, why: &str) -> Verdict {
@@ -156,6 +183,10 @@ mod tests {
         assert_eq!(admit(&elsewhere, &node(), []).unwrap().reason, "NodeAffinity");
         let port = pod(json!({"containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}]}]}));
         assert_eq!(admit(&port, &node(), [&port]).unwrap().reason, "NodePorts");
+        let sysctl =
+            json!({"containers": [], "securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}});
+        let verdict = admit(&pod(sysctl), &node(), []).unwrap();
+        assert_eq!(verdict.message, "Pod was rejected: forbidden sysctl: \"kernel.msgmax\" not allowlisted");
         let small = pod(json!({"containers": []}));
         assert_eq!(admit(&small, &node(), [&small, &small]).unwrap().reason, "OutOfpods");
     }
