@@ -50,7 +50,7 @@ impl Tail {
         let mut tail = Self { cache, collection: Arc::from(collection), lane, sink, ready: VecDeque::new(), seq: 0 };
         match from {
             From::Revision(revision) => {
-                tail.read_history(|history| history.after_revision(revision).map(|turns| turns.cloned().collect()))?;
+                tail.read_history(Start::Revision(revision))?;
                 Ok((tail, None))
             }
             From::Now => {
@@ -112,23 +112,30 @@ impl Tail {
     }
 
     fn catch_up(&mut self) -> Result<(), Ended> {
-        let seq = self.seq;
-        self.read_history(|history| history.after_seq(seq).map(|turns| turns.cloned().collect()))
+        self.read_history(Start::Turn(self.seq))
     }
 
-    fn read_history(
-        &mut self,
-        read: impl FnOnce(&super::history::History) -> Option<VecDeque<Arc<Turn>>>,
-    ) -> Result<(), Ended> {
+    /// Takes the collection's turns out of the history; only those are copied.
+    fn read_history(&mut self, start: Start) -> Result<(), Ended> {
         let state = self.cache.read();
-        let (turns, newest, floor) = (read(state.history()), state.seq(), state.history().floor());
+        let (history, newest) = (state.history(), state.seq());
+        let ours = |turn: &&Arc<Turn>| turn.collection == self.collection;
+        let turns: Option<VecDeque<Arc<Turn>>> = match start {
+            Start::Revision(revision) => history.after_revision(revision).map(|t| t.filter(ours).cloned().collect()),
+            Start::Turn(seq) => history.after_seq(seq).map(|t| t.filter(ours).cloned().collect()),
+        };
+        let turns = turns.ok_or(Ended::TooOld { floor: history.floor() });
         drop(state);
-        let mut turns = turns.ok_or(Ended::TooOld { floor })?;
-        turns.retain(|turn| turn.collection == self.collection);
-        self.keep(turns);
+        self.keep(turns?);
         self.seq = newest;
         Ok(())
     }
+}
+
+/// What of the history was taken already.
+enum Start {
+    Revision(u64),
+    Turn(u64),
 }
 
 impl Drop for Tail {

@@ -114,6 +114,9 @@ async fn stale_versions_and_other_uids_conflict() {
     let expected = "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your \
                     changes to the latest version and try again";
     assert_eq!((status.code, status.message.as_str()), (409, expected));
+    let mut future = map("a", "3");
+    future["metadata"]["resourceVersion"] = "1000000".into();
+    assert_eq!(f.refused(maps(Verb::Update).name("a").body(future)).await.code, 409);
     let mut other = map("a", "3");
     other["metadata"]["uid"] = "u".into();
     let status = f.refused(maps(Verb::Update).name("a").body(other)).await;

@@ -76,7 +76,7 @@ impl Registry {
         system::same_name(&request.namespace, &request.name, &decoded.tree)?;
         system::place(kind, &request.namespace, &mut decoded.tree)?;
         decoded.warnings.extend(system::dedup_owners(&mut decoded.tree, false));
-        self.known_revision(&decoded.tree).await?;
+        self.known_revision(&decoded.tree).await;
         let made = (decoded.tree.clone(), decoded.warnings.clone());
         let make = |_: &Value| Ok(made.clone());
         let change = Change { user, kind, request, name: &request.name, part, tracks: true, make: &make };
@@ -239,11 +239,14 @@ impl Registry {
         }
     }
 
-    /// An object that names a revision which the cache has not seen yet is waited for.
-    async fn known_revision(&self, tree: &Value) -> Result<(), Status> {
+    /// Over a shared store somebody else may have answered with a revision that is not here yet. One that never
+    /// comes is a conflict like any other.
+    async fn known_revision(&self, tree: &Value) {
         match meta::resource_version(tree).parse() {
-            Ok(revision) if revision > self.cache.revision() => self.reach(revision).await,
-            _ => Ok(()),
+            Ok(revision) if self.config.shared_store && revision > self.cache.revision() => {
+                let _ = self.reach(revision).await;
+            }
+            _ => {}
         }
     }
 }
