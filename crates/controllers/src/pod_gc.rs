@@ -97,9 +97,10 @@ fn is_out_of_service(node: &Node) -> bool {
 
 /// A pod whose node is gone, as far as the view knows: after a while the store is asked.
 fn orphaned(pod: &Pod, node: &str, heard: &Heard, now: Timestamp) -> Plan {
-    let seen = heard.changed::<Node>().unwrap_or(now);
+    let made = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let seen = heard.changed::<Node>().max(made).unwrap_or(now);
     let at = seen.saturating_add(QUARANTINE).unwrap_or(now);
-    if heard.changed::<Node>().is_some() && at > now {
+    if at > now {
         return Plan { wake: Some(at), ..Plan::idle() };
     }
     match heard.live::<Node>("", node) {
