@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kube_client::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube_client::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use machinery::status::Status;
 
 /// What to take from the kubeconfig instead of its current context.
@@ -58,7 +58,7 @@ pub async fn load(choice: &Choice) -> Result<Access, Status> {
     };
     let read = match &choice.file {
         Some(file) => Kubeconfig::read_from(file),
-        None => Kubeconfig::read(),
+        None => read_listed().unwrap_or_else(Kubeconfig::read),
     };
     let mut config = match read {
         Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(refused)?,
@@ -67,6 +67,15 @@ pub async fn load(choice: &Choice) -> Result<Access, Status> {
     };
     overrule(&mut config, choice)?;
     Ok(Access { config })
+}
+
+/// The files that `KUBECONFIG` lists, merged; those that do not exist are passed over, as kubectl does. `None` when
+/// it lists none that exists.
+fn read_listed() -> Option<Result<Kubeconfig, KubeconfigError>> {
+    let listed = std::env::var_os("KUBECONFIG")?;
+    let mut files = std::env::split_paths(&listed).filter(|path| path.exists()).peekable();
+    files.peek()?;
+    Some(files.try_fold(Kubeconfig::default(), |merged, path| merged.merge(Kubeconfig::read_from(path)?)))
 }
 
 /// Access by one file and its current context.
