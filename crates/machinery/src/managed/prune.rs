@@ -1,8 +1,8 @@
 //! Merging a configuration by the schema, and taking out what its applier no longer asks for.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::compare::{fields_of, path_element};
+use super::compare::path_element;
 use super::entries::Entries;
 use super::sets::{self, Fields, field};
 use crate::schema::{Node, Type};
@@ -64,69 +64,55 @@ fn merge_items(node: Node<'_>, live: &[Value], config: &[Value]) -> Value {
 
 /// Takes out what this applier owned (`last`), does not ask for now, and nobody else owns.
 pub fn prune(node: Node<'_>, merged: Value, last: &Fields, entries: &Entries) -> Value {
-    if last.is_empty() {
-        return merged;
-    }
-    let mut owned = Fields::new();
+    // Everybody owns the name, though no entry says so: metadata never goes as a whole.
+    let name = Fields::from_iter([(field("name"), sets::leaf())]);
+    let mut owned = Fields::from_iter([(field("metadata"), Value::Object(name))]);
     for entry in &entries.0 {
         sets::unite(&mut owned, entry.fields.clone());
     }
-    let mut gone = sets::difference(last, &owned);
-    // Only what is there can go, and a place goes with all below only when nobody owns anything there.
-    gone = sets::intersection(&gone, &with_parents(&fields_of(node, &merged)));
-    remove(node, merged, &gone, &owned).unwrap_or(Value::Null)
+    remove(node, merged, last, &owned)
 }
 
-/// The same set with every place on the way to a member as a member.
-fn with_parents(set: &Fields) -> Fields {
-    let mut out = Fields::new();
-    for (element, value) in set.iter().filter(|(element, _)| *element != ".") {
-        let (_, below) = sets::parts(value.clone());
-        out.extend(sets::place(true, with_parents(&below)).map(|p| (element.clone(), p)));
+/// What loses all that it had becomes null, which the canonical form takes for absent.
+fn remove(node: Node<'_>, value: Value, last: &Fields, owned: &Fields) -> Value {
+    if last.is_empty() || node.is_atomic() || !has_content(&value) {
+        return value;
     }
-    out
-}
-
-/// The value without the places in `gone`; `None` when nothing that anyone wants is left of a map or list.
-fn remove(node: Node<'_>, value: Value, gone: &Fields, owned: &Fields) -> Option<Value> {
-    if gone.is_empty() {
-        return Some(value);
-    }
-    match value {
+    let left = match value {
         Value::Object(map) => {
-            let kept: Map<_, _> = map
-                .into_iter()
-                .filter_map(|(name, value)| {
-                    let element = field(&name);
-                    let child = node.child(&name)?;
-                    Some((name, keep(child, value, &element, gone, owned)?))
-                })
-                .collect();
-            Some(Value::Object(kept))
+            let named = node.as_struct().is_some();
+            let kept = map.into_iter().filter_map(|(name, value)| {
+                let element = field(&name);
+                let stays = if named { stays_named(last, owned, &element) } else { stays(last, owned, &element) };
+                Some((keep(node.child(&name)?, value, &element, stays, last, owned)?, name))
+            });
+            Value::Object(kept.map(|(value, name)| (name, value)).collect())
         }
         Value::Array(items) => {
-            let element = node.element()?;
-            let kept: Vec<_> = items
-                .into_iter()
-                .filter_map(|item| match path_element(node, element, &item) {
-                    Some(path) => keep(element, item, &path, gone, owned),
-                    None => Some(item),
-                })
-                .collect();
-            (!kept.is_empty()).then_some(Value::Array(kept))
+            let Some(element) = node.element() else { return Value::Array(items) };
+            let kept = items.into_iter().filter_map(|item| match path_element(node, element, &item) {
+                Some(path) => keep(element, item, &path, stays(last, owned, &path), last, owned),
+                None => Some(item),
+            });
+            Value::Array(kept.collect())
         }
-        scalar => Some(scalar),
-    }
+        scalar => scalar,
+    };
+    if has_content(&left) { left } else { Value::Null }
 }
 
-fn keep(node: Node<'_>, value: Value, element: &str, gone: &Fields, owned: &Fields) -> Option<Value> {
-    let (below_gone, below_owned) = (sets::below(gone, element), sets::below(owned, element));
-    if sets::has(gone, element) && !owned.contains_key(element) {
-        return None;
-    }
-    let (was, left) = (has_content(&value), remove(node, value, below_gone, below_owned));
-    // A map that lost its last field to this goes too, unless somebody asks for it.
-    left.filter(|left| !was || has_content(left) || owned.contains_key(element))
+fn keep(node: Node<'_>, value: Value, element: &str, stays: bool, last: &Fields, owned: &Fields) -> Option<Value> {
+    stays.then(|| remove(node, value, sets::below(last, element), sets::below(owned, element)))
+}
+
+/// Items and keys of maps stay while somebody owns them as such.
+fn stays(last: &Fields, owned: &Fields, element: &str) -> bool {
+    !sets::has(last, element) || sets::has(owned, element)
+}
+
+/// Fields of structs stay while somebody owns anything in them.
+fn stays_named(last: &Fields, owned: &Fields, element: &str) -> bool {
+    !last.contains_key(element) || owned.contains_key(element)
 }
 
 fn has_content(value: &Value) -> bool {

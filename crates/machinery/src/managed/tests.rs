@@ -217,3 +217,13 @@ fn a_status_that_is_applied_to_the_object_is_not_managed() {
     let created = apply(&schema(), &Value::Null, &config, &WRITER, false).unwrap().object;
     assert_eq!(fields(&created, "a"), json!({"f:spec": {"f:replicas": {}}}));
 }
+
+#[test]
+fn metadata_stays_when_the_last_label_goes() {
+    let config =
+        |labels: Value| json!({"apiVersion": "x/v1", "kind": "Thing", "metadata": {"name": "n", "labels": labels}});
+    let created = apply(&schema(), &Value::Null, &config(json!({"l": "1"})), &WRITER, false).unwrap().object;
+    let bare = json!({"apiVersion": "x/v1", "kind": "Thing", "metadata": {"name": "n"}});
+    let after = apply(&schema(), &created, &bare, &WRITER, false).unwrap().object;
+    assert_eq!((&after["metadata"]["name"], &after["metadata"]["labels"]), (&json!("n"), &Value::Null));
+}
