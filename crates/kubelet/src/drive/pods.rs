@@ -12,7 +12,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rpc::cri::{GetEventsRequest, PodSandbox};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
 
@@ -31,7 +31,11 @@ const RELIST: Duration = Duration::from_secs(1);
 struct Pods {
     cx: Arc<Context>,
     hands: Arc<dyn Hands>,
-    tasks: JoinSet<String>,
+    tasks: JoinSet<()>,
+    /// Uids whose task broke once.
+    broken: BTreeSet<String>,
+    /// Whose task is which.
+    uids: Vec<(Id, String)>,
     /// Uids of pods that were let in and have not ended, with their keys.
     admitted: BTreeMap<String, Arc<Pod>>,
     /// What is known to the runtime at the start: such pods are not judged again.
@@ -49,7 +53,16 @@ pub async fn run(cx: Arc<Context>, stop: CancellationToken) {
     let Some(sandboxes) = first_list(&cx, &stop).await else { return };
     let adopted = sandboxes.iter().filter_map(|s| s.labels.get(labels::POD_UID).cloned()).collect();
     let hands = Arc::new(Real(cx.clone()));
-    let mut pods = Pods { cx, hands, tasks: JoinSet::new(), admitted: BTreeMap::new(), adopted, stop };
+    let mut pods = Pods {
+        cx,
+        hands,
+        tasks: JoinSet::new(),
+        uids: Vec::new(),
+        broken: BTreeSet::new(),
+        admitted: BTreeMap::new(),
+        adopted,
+        stop,
+    };
     while let Some(change) = changes.try_next() {
         pods.change(change);
     }
@@ -80,18 +93,27 @@ impl Pods {
             tokio::select! {
                 () = stop.cancelled() => return,
                 change = changes.next() => self.change(change),
-                Some(ended) = self.tasks.join_next() => self.ended(ended),
+                Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
             }
         }
     }
 
-    fn ended(&mut self, ended: Result<String, tokio::task::JoinError>) {
-        match ended {
-            Ok(uid) => {
-                self.cx.mailboxes.close(&uid);
-                self.admitted.remove(&uid);
+    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+        let Some(at) = self.uids.iter().position(|(task, _)| *task == id) else { return };
+        let (_, uid) = self.uids.swap_remove(at);
+        self.cx.mailboxes.close(&uid);
+        self.admitted.remove(&uid);
+        if let Err(e) = ended {
+            tracing::error!("the task of pod {uid} broke: {e}");
+            if !self.broken.insert(uid.clone()) {
+                // It would only break again; a change of the object is its next chance.
+                return;
             }
-            Err(e) => tracing::error!("a pod's task ended: {e}"),
+            self.adopted.insert(uid.clone());
+            let pods = self.cx.pods.snapshot();
+            let again = pods.iter().find(|(_, pod)| spec::uid(pod) == uid).map(|(_, pod)| pod.clone());
+            again.into_iter().for_each(|pod| self.apply(pod));
         }
     }
 
@@ -149,10 +171,8 @@ impl Pods {
         let uid = spec::uid(&start.pod).to_owned();
         let inbox = self.cx.mailboxes.open(&uid);
         let (cx, hands, stop) = (self.cx.clone(), self.hands.clone(), self.stop.clone());
-        self.tasks.spawn(async move {
-            task::run(cx, hands, start, inbox, stop).await;
-            uid
-        });
+        let task = self.tasks.spawn(task::run(cx, hands, start, inbox, stop));
+        self.uids.push((task.id(), uid));
     }
 
     /// What the runtime has of pods that are not in the API is stopped and removed.

@@ -460,6 +460,11 @@ impl Task {
         let count = self.seen.tries.entry(flight.clone()).or_default();
         *count = (*count + 1).min(7);
         let pause = (RETRY_S_MIN << (*count - 1)).min(RETRY_S_MAX);
-        self.seen.retries.insert(flight, now + SignedDuration::from_secs(pause));
+        let retry = now + SignedDuration::from_secs(pause);
+        if flight == Flight::Volumes && self.seen.volumes == Volumes::Ready {
+            // What is mounted stays; its next content, or the next token, is tried for again.
+            self.refresh_at = Some(retry);
+        }
+        self.seen.retries.insert(flight, retry);
     }
 }
