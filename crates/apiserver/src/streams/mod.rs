@@ -98,7 +98,7 @@ async fn log(door: &Arc<Door>, call: Call, path: ResourcePath, incoming: Came) -
     let stream = dial::kubelet(door, &kubelet).await?;
     let request = relay::request(&Method::GET, &place, &query, &kubelet.authority());
     let response = relay::send(stream, request).await?;
-    let response = relay::as_log(relay::checked(response, "pods/log", &path.name).await?);
+    let response = relay::as_log(relay::checked(response, "pods/log", &path.name).await?, &call.connection);
     if websocket::wanted(&call.headers) {
         let (messages, protocol) = websocket::of_log(&call.headers);
         return websocket::accept(incoming.take()?, response.into_body(), messages, protocol);

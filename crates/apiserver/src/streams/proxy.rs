@@ -68,7 +68,7 @@ pub async fn answer(
     }
     let response = relay::send(stream, request).await;
     response
-        .map(relay::passed_on)
+        .map(|response| relay::passed_on(response, &call.connection))
         .map_err(|s| Status::unavailable(format!("error trying to reach service: {}", s.message)))
 }
 

@@ -1,5 +1,6 @@
 //! One HTTP/1.1 exchange with a kubelet or pod on a connection of its own, and the bytes after an upgrade.
 
+use futures::StreamExt;
 use http::header::{CONNECTION, HOST, HeaderName, SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -127,23 +128,24 @@ async fn text_of(response: Response<Incoming>) -> String {
 }
 
 /// A log as the client gets it, flushed as it comes.
-pub fn as_log(response: Response<Incoming>) -> Response<Body> {
-    let mut out = crate::wire::answer::response(200, "text/plain", streamed(response.into_body()));
+pub fn as_log(response: Response<Incoming>, connection: &Connection) -> Response<Body> {
+    let mut out = crate::wire::answer::response(200, "text/plain", streamed(response.into_body(), connection));
     out.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     out
 }
 
 /// A response passed on as it is.
-pub fn passed_on(response: Response<Incoming>) -> Response<Body> {
+pub fn passed_on(response: Response<Incoming>, connection: &Connection) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     for name in ["connection", "keep-alive", "proxy-connection", "trailer"] {
         parts.headers.remove(HeaderName::from_static(name));
     }
     parts.headers.remove(TRANSFER_ENCODING);
-    Response::from_parts(parts, streamed(body))
+    Response::from_parts(parts, streamed(body, connection))
 }
 
-fn streamed(body: Incoming) -> Body {
+/// The body as it comes. It ends with the server: a followed log would keep it from stopping.
+fn streamed(body: Incoming, connection: &Connection) -> Body {
     let frames = futures::stream::unfold(body, |mut body| async move {
         loop {
             match body.frame().await? {
@@ -156,7 +158,7 @@ fn streamed(body: Incoming) -> Body {
             }
         }
     });
-    Body::Stream(Box::pin(frames))
+    Body::Stream(Box::pin(frames.take_until(connection.stop.clone().cancelled_owned())))
 }
 
 /// Asks for the upgrade and, when it is granted, ties both connections together until one ends or the server
@@ -172,7 +174,7 @@ pub async fn upgrade(
 ) -> Result<Response<Body>, Status> {
     let mut response = send(stream, request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(passed_on(response));
+        return Ok(passed_on(response, connection));
     }
     let theirs = hyper::upgrade::on(&mut response);
     let ours = hyper::upgrade::on(incoming);
