@@ -94,12 +94,14 @@ fn a_silent_node_is_unknown_and_tainted_and_its_pods_leave() {
     let minds: &[&dyn Controller] = &[&NodeLifecycle, &TaintEviction];
     let mut world = World::default();
     node(&mut world, "n1", "True");
+    node(&mut world, "n2", "True");
     pod(&mut world, "stays", "n1", "10.0.0.1", json!({ "spec": { "tolerations": [{ "operator": "Exists" }] } }));
     let brief = json!([{ "key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300 }]);
     pod(&mut world, "leaves", "n1", "10.0.0.2", json!({ "spec": { "tolerations": brief } }));
     let mut world = world.holds(minds, still);
     assert!(world.get::<Node>("", "n1").unwrap().spec.is_none());
     world.pass(51);
+    posts(&mut world, "n2");
     let mut world = world.holds(minds, still);
     let node = world.get::<Node>("", "n1").unwrap();
     let ready = node.status.as_ref().unwrap().conditions.as_ref().unwrap()[0].clone();
@@ -116,10 +118,40 @@ fn a_silent_node_is_unknown_and_tainted_and_its_pods_leave() {
         |world: &World, name: &str| world.get::<Pod>("d", name).unwrap().metadata.deletion_timestamp.is_some();
     assert!(!deleting(&world, "leaves"));
     world.pass(300);
+    posts(&mut world, "n2");
     let end = world.holds(minds, still);
     assert!(deleting(&end, "leaves") && !deleting(&end, "stays"));
     assert_eq!(condition(&end, "leaves", "DisruptionTarget"), "True");
     assert!(end.events.contains(&"Normal TaintManagerEviction Marking for deletion Pod d/leaves".to_owned()));
+}
+
+/// A node gives a sign of life.
+fn posts(world: &mut World, name: &str) {
+    let now = machinery::time::format(world.now);
+    let ready = json!({ "type": "Ready", "status": "True", "lastHeartbeatTime": now, "lastTransitionTime": now });
+    world.patch::<Node>("", name, json!({ "status": { "conditions": [ready] } }));
+}
+
+#[test]
+fn no_pod_is_driven_off_while_no_node_is_ready() {
+    let minds: &[&dyn Controller] = &[&NodeLifecycle, &TaintEviction];
+    let mut world = World::default();
+    node(&mut world, "n1", "True");
+    node(&mut world, "n2", "True");
+    pod(&mut world, "p", "n1", "10.0.0.1", json!({}));
+    world.pass(60);
+    let mut world = world.holds(minds, still);
+    let effects = |world: &World, node: &str| -> Vec<String> {
+        let taints = world.get::<Node>("", node).unwrap().spec.as_ref().and_then(|spec| spec.taints.clone());
+        taints.into_iter().flatten().map(|taint| taint.effect).collect()
+    };
+    assert_eq!(effects(&world, "n1"), ["NoSchedule"]);
+    assert!(world.get::<Pod>("d", "p").unwrap().metadata.deletion_timestamp.is_none());
+    posts(&mut world, "n2");
+    let end = world.holds(minds, still);
+    assert_eq!(effects(&end, "n1"), ["NoSchedule", "NoExecute"]);
+    assert!(effects(&end, "n2").is_empty());
+    assert!(end.get::<Pod>("d", "p").unwrap().metadata.deletion_timestamp.is_some());
 }
 
 fn condition(world: &World, pod: &str, kind: &str) -> String {

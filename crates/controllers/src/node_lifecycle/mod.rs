@@ -19,6 +19,7 @@ use serde_json::json;
 
 use crate::indexes::PODS_BY_NODE;
 use crate::pods;
+use taints::NODES_BY_STATE;
 
 /// Without a sign of life for this long a node is Unknown.
 const GRACE: SignedDuration = SignedDuration::from_secs(50);
@@ -42,7 +43,7 @@ impl Controller for NodeLifecycle {
 
     fn watches(&self) -> Vec<Watch> {
         vec![
-            Watch::of::<Node>().own::<Node>(),
+            Watch::of::<Node>().index(&NODES_BY_STATE).own::<Node>(),
             Watch::of::<Lease>()
                 .keys(|lease: &Lease, _| {
                     let meta = &lease.metadata;
@@ -72,11 +73,23 @@ impl Controller for NodeLifecycle {
             None if late_at > now => plan.wake_at(late_at),
             None => {}
         }
-        if let Some(taints) = taints::wanted(&node, now) {
-            plan.write(Write::patch(Target::exactly(&*node), json!({ "spec": { "taints": taints } })));
-        }
+        taint(&mut plan, &node, view, now);
         plan.burst(unready(&node, view, now));
         plan
+    }
+}
+
+/// Brings the node's taints up to date, and those of others that depend on it: while no node at all is ready, it is
+/// not the nodes that are to blame, and no pod would be better off elsewhere.
+fn taint(plan: &mut Plan, node: &Node, view: &View<'_>, now: Timestamp) {
+    let is_ready = condition(node, "Ready").is_some_and(|ready| ready.status == "True");
+    let evict = is_ready || !view.by(&NODES_BY_STATE, taints::READY).is_empty();
+    let others = view.by(&NODES_BY_STATE, if evict { taints::KEEPING } else { taints::EVICTING });
+    let others = others.iter().map(|other| &**other).filter(|other| other.metadata.uid != node.metadata.uid);
+    for node in std::iter::once(node).chain(others) {
+        if let Some(taints) = taints::wanted(node, evict, now) {
+            plan.write(Write::patch(Target::exactly(node), json!({ "spec": { "taints": taints } })));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Source: <https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-nodes-by-condition>.
 
+use control::Index;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -23,10 +24,34 @@ const CONDITIONS: [(&str, &str, &str); 6] = [
     ("PIDPressure", "True", "node.kubernetes.io/pid-pressure"),
 ];
 
-/// The node's taints as they should be; `None` when they are. Taints that say nothing of a condition stay.
-pub fn wanted(node: &Node, now: Timestamp) -> Option<Vec<Taint>> {
+/// Nodes that are ready under [`READY`]; others by whether they have a NoExecute taint for it.
+pub static NODES_BY_STATE: Index<Node> = Index {
+    name: "nodes-by-state",
+    values: |node| {
+        let is_ready = condition(node, "Ready").is_some_and(|ready| ready.status == "True");
+        let state = match (is_ready, evicts(node)) {
+            (true, _) => READY,
+            (false, true) => EVICTING,
+            (false, false) => KEEPING,
+        };
+        vec![state.to_owned()]
+    },
+};
+pub const READY: &str = "ready";
+pub const EVICTING: &str = "evicting";
+pub const KEEPING: &str = "keeping";
+
+fn evicts(node: &Node) -> bool {
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
+    let of_ready = |taint: &&Taint| taint.key == NOT_READY || taint.key == UNREACHABLE;
+    taints.into_iter().flatten().filter(of_ready).any(|taint| taint.effect == NO_EXECUTE)
+}
+
+/// The node's taints as they should be; `None` when they are. Taints that say nothing of a condition stay. Pods are
+/// driven off (`evict`) only where there is another node for them.
+pub fn wanted(node: &Node, evict: bool, now: Timestamp) -> Option<Vec<Taint>> {
     let held = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
-    let wanted = signs(node);
+    let wanted = signs(node, evict);
     let is_ours = |taint: &Taint| {
         let of_condition = CONDITIONS.iter().any(|(_, _, key)| *key == taint.key) || taint.key == UNSCHEDULABLE;
         let of_ready = taint.key == NOT_READY || taint.key == UNREACHABLE;
@@ -44,12 +69,12 @@ pub fn wanted(node: &Node, now: Timestamp) -> Option<Vec<Taint>> {
 }
 
 /// Taint and effect for all that is wrong with the node. Before it ever said how it is, it is not judged.
-fn signs(node: &Node) -> Vec<(&'static str, &'static str)> {
+fn signs(node: &Node, evict: bool) -> Vec<(&'static str, &'static str)> {
     let is = |kind: &str, status: &str| condition(node, kind).is_some_and(|condition| condition.status == status);
     let mut signs = Vec::new();
     for (kind, status, key) in CONDITIONS.iter().filter(|(kind, status, _)| is(kind, status)) {
         signs.push((*key, NO_SCHEDULE));
-        if *kind == "Ready" && matches!(*status, "False" | "Unknown") {
+        if evict && *kind == "Ready" && matches!(*status, "False" | "Unknown") {
             signs.push((*key, NO_EXECUTE));
         }
     }
