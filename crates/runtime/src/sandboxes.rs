@@ -100,6 +100,8 @@ impl Runtime {
         let id = record.id.clone();
         let linux = config.linux.clone().unwrap_or_default();
         let limits = choose::limits(&choose::resources(&linux.resources.clone().unwrap_or_default()));
+        // A container follows soon.
+        tokio::task::spawn_blocking(container::cgroup::warm_up);
         let runtime = self.clone();
         let (files, dns) = (record.clone(), config.dns_config.clone());
         let prepared = blocking(move || runtime.prepare_sandbox(&files, dns.as_ref(), &limits));
