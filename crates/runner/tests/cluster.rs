@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -128,20 +129,34 @@ impl Cluster {
         Self { client, https, stop, launch, running, _folder: folder }
     }
 
-    /// Ends the controllers and starts them anew; answers how much was written until they had nothing to do.
-    async fn restart(&mut self) -> u64 {
-        let revision = async || self.client.list::<Node>("", Options::default()).await.unwrap().revision;
+    /// Ends the controllers and starts them anew; answers what was different when they had nothing to do any more.
+    async fn restart(&mut self) -> Vec<String> {
         // Whatever is under way comes to its end first.
-        let mut before = 0;
-        while revision().await != before {
-            before = revision().await;
+        let mut before = BTreeSet::new();
+        while self.versions().await != before {
+            before = self.versions().await;
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
         let fresh = (self.launch)(self.stop.child_token());
         let old = std::mem::replace(&mut self.running, fresh);
         old.abort();
         tokio::time::sleep(Duration::from_millis(500)).await;
-        revision().await - before
+        self.versions().await.symmetric_difference(&before).cloned().collect()
+    }
+
+    /// All objects with their versions, but those that renew themselves.
+    async fn versions(&self) -> BTreeSet<String> {
+        let mut versions = BTreeSet::new();
+        let kinds = api::KINDS.iter().filter(|k| k.verbs.contains(&"watch") && !["Lease", "Event"].contains(&k.kind));
+        for kind in kinds {
+            let list = self.client.dynamic(client::Resource::from(*kind)).list("", Options::default()).await.unwrap();
+            let version = |o: &Arc<machinery::object::Object>| {
+                let tree = o.tree();
+                format!("{} {} {}", kind.kind, machinery::meta::key(&tree), o.revision())
+            };
+            versions.extend(list.items.iter().map(version));
+        }
+        versions
     }
 
     async fn end(self) {
@@ -234,7 +249,7 @@ async fn a_cluster_has_what_every_cluster_has() {
     .await;
     deploy(&cluster, "default", 2).await;
     eventually("two pods", async || Some(pods(&cluster, "default").await).filter(|p| p.len() == 2)).await;
-    assert_eq!(cluster.restart().await, 0, "a restart writes nothing");
+    assert_eq!(cluster.restart().await, Vec::<String>::new(), "a restart writes nothing");
     cluster.end().await;
 }
 
