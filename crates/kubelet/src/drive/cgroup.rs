@@ -89,6 +89,30 @@ fn inherit_cpuset(root: &Path, path: &Path) {
     }
 }
 
+/// Gives a class of pods its part of the processors.
+///
+/// # Errors
+/// The kernel refuses; the message names the file.
+pub fn set_shares(cgroup: &str, shares: i64) -> Result<(), String> {
+    let (root, file, value) = if unified() {
+        (PathBuf::from(ROOT), "cpu.weight", weight(shares).to_string())
+    } else {
+        (Path::new(ROOT).join("cpu"), "cpu.shares", shares.to_string())
+    };
+    let path = below(&root, cgroup);
+    fs::create_dir_all(&path).map_err(|e| format!("cgroup {} was not made: {e}", path.display()))?;
+    let path = path.join(file);
+    if !path.exists() || fs::read_to_string(&path).is_ok_and(|now| now.trim() == value) {
+        return Ok(());
+    }
+    fs::write(&path, &value).map_err(|e| format!("{value} was not written to {}: {e}", path.display()))
+}
+
+/// Shares of v1 on the scale of v2.
+fn weight(shares: i64) -> i64 {
+    1 + (shares.max(2) - 2) * 9999 / 262_142
+}
+
 type Setting = (&'static str, &'static str, String);
 
 fn v1(limits: &LinuxContainerResources) -> Vec<Setting> {
@@ -104,8 +128,7 @@ fn v1(limits: &LinuxContainerResources) -> Vec<Setting> {
 }
 
 fn v2(limits: &LinuxContainerResources) -> Vec<Setting> {
-    let weight = 1 + (limits.cpu_shares.max(2) - 2) * 9999 / 262_142;
-    let mut out = vec![("", "cpu.weight", weight.to_string())];
+    let mut out = vec![("", "cpu.weight", weight(limits.cpu_shares).to_string())];
     if limits.cpu_quota > 0 {
         out.push(("", "cpu.max", format!("{} {}", limits.cpu_quota, limits.cpu_period)));
     }

@@ -17,8 +17,8 @@ use super::cri::Observed;
 use super::{cgroup, images, start, stop, volumes};
 use crate::plan::config::{facts, resources, sandbox};
 use crate::plan::seen::{Container, Seen};
-use crate::plan::spec;
 use crate::plan::step::Step;
+use crate::plan::{qos, spec};
 
 /// Why a step failed, as a waiting container shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,6 +145,7 @@ async fn create_sandbox(cx: &Context, pod: &Pod, attempt: u32) -> Result<(), Str
         let log = config.log_directory.clone();
         std::fs::create_dir_all(&log).map_err(|e| format!("create pod log directory {log} failed: {e}"))?;
         cgroup::create(&resources::cgroup(pod, &cx.facts), &resources::of_pod(pod))?;
+        share_processors(cx)?;
         let runtime_handler = runtime_handler(cx, pod).await?;
         let request = RunPodSandboxRequest { config: Some(config), runtime_handler };
         let answer = cx.runtime.service.run_pod_sandbox(Request::new(request)).await;
@@ -160,6 +161,17 @@ async fn create_sandbox(cx: &Context, pod: &Pod, attempt: u32) -> Result<(), Str
         cx.recorder.pod(pod, None, "Warning", "FailedCreatePodSandBox", message);
     }
     done
+}
+
+/// Best-effort pods together get the least part of the processors, burstable ones what they ask for.
+fn share_processors(cx: &Context) -> Result<(), String> {
+    let pods = cx.pods.snapshot();
+    let root = &cx.facts.cgroup_root;
+    cgroup::set_shares(&format!("{root}/besteffort"), resources::shares(0))?;
+    let ended = |p: &Pod| matches!(p.status.as_ref().and_then(|s| s.phase.as_deref()), Some("Succeeded" | "Failed"));
+    let burstable = pods.iter().filter(|(_, p)| !ended(p) && qos::class(p) == "Burstable");
+    let asked = burstable.map(|(_, p)| qos::pod_milli(p, "cpu", qos::requests)).sum();
+    cgroup::set_shares(&format!("{root}/burstable"), resources::shares(asked))
 }
 
 /// The runtime's handler of the pod's RuntimeClass; the default one is empty.

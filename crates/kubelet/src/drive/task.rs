@@ -225,6 +225,11 @@ impl Task {
             let result = match answer {
                 // The object is gone or another one: its deletion will be heard of.
                 Err(e) if e.is_not_found() || e.is_conflict() => Ok(0),
+                // The same status would be refused again, and the pod must be able to end.
+                Err(e) if e.code == 422 => {
+                    tracing::error!("the status of pod {} was refused: {}", spec::full_name(&pod), e.message);
+                    Ok(0)
+                }
                 other => other.map(|pod| revision(&pod)).map_err(|e| e.message),
             };
             Back::Written(Box::new(new), result)
