@@ -39,7 +39,7 @@ pub async fn processes_and_memory_are_shared_in_a_pod(node: &Node) {
     }
     node.sh(&ids[0], "echo shared > /dev/shm/x").await;
     assert_eq!(node.sh(&ids[1], "cat /dev/shm/x").await.stdout, b"shared\n");
-    let both = "until [ $(pgrep -x sleep | wc -l) -ge 2 ]; do :; done; ls -d /proc/[0-9]* | wc -l";
+    let both = "until [ $(cat /proc/[0-9]*/comm | grep -c '^sleep$') -ge 2 ]; do :; done; ls -d /proc/[0-9]* | wc -l";
     let seen = node.sh(&ids[1], both).await.stdout;
     let seen: u32 = String::from_utf8(seen).unwrap().trim().parse().unwrap();
     assert!(seen >= 5, "{seen} processes are seen");
