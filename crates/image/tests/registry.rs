@@ -45,9 +45,10 @@ fn start(folder: &Path) -> Option<Registry> {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let registry = Registry { child, address };
     for _ in 0..200 {
-        if std::net::TcpStream::connect(&address).is_ok() {
-            return Some(Registry { child, address });
+        if std::net::TcpStream::connect(&registry.address).is_ok() {
+            return Some(registry);
         }
         std::thread::sleep(Duration::from_millis(25));
     }
@@ -70,7 +71,7 @@ async fn images_are_pulled_by_tag_digest_and_mirror() {
     let (first, second) = tokio::join!(puller.pull(&name, Credentials::None), puller.pull(&name, Credentials::None));
     let image = first.unwrap();
     assert_eq!(image.id, second.unwrap().id);
-    assert_eq!(image.tags, [name.clone()]);
+    assert_eq!(image.tags, std::slice::from_ref(&name));
     assert!(store.layers_dir().join(&image.layers[0]).join("bin/busybox").exists());
     assert_eq!(std::fs::read_dir(store.root().join("downloads")).unwrap().count(), 0);
     // By digest, into another store, from a mirror.

@@ -231,10 +231,10 @@ fn read_records(config: &Config) -> std::io::Result<State> {
         }
     }
     for id in names(&config.root.join("containers"), "") {
-        if let Some(record) = record::read::<record::Container>(&config.container_record(&id)) {
-            if state.sandboxes.contains_key(&record.sandbox) {
-                state.containers.insert(id, Container::new(record));
-            }
+        if let Some(record) = record::read::<record::Container>(&config.container_record(&id))
+            && state.sandboxes.contains_key(&record.sandbox)
+        {
+            state.containers.insert(id, Container::new(record));
         }
     }
     Ok(state)

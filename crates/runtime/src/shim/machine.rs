@@ -313,10 +313,10 @@ impl Machine {
         };
         let lost = || Outcome { pid: None, error: Some("the process that was to do it ended early".into()) };
         let outcome = outcome.unwrap_or_else(lost);
-        if outcome.pid.is_some() || outcome.error.is_some() {
-            if let Some(pending) = self.pending.remove(&token) {
-                self.finish(pending, outcome);
-            }
+        if (outcome.pid.is_some() || outcome.error.is_some())
+            && let Some(pending) = self.pending.remove(&token)
+        {
+            self.finish(pending, outcome);
         }
         if self.pending.is_empty() {
             self.early.clear();

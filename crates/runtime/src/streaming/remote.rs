@@ -175,15 +175,11 @@ async fn feed(
     close: Option<(Shim, String)>,
 ) {
     while let Some(input) = input.recv().await {
-        match (input, &terminal, &mut stdin) {
-            (Input::Stdin(bytes), Some(terminal), _) => terminal.write(&bytes).await,
-            (Input::Stdin(bytes), None, Some(pipe)) => {
-                if pipe.write_all(&bytes).await.is_err() {
-                    stdin = None;
-                }
-            }
-            (Input::Resize { columns, rows }, Some(terminal), _) => terminal.resize(columns, rows),
-            (Input::StdinEnd, _, _) => {
+        match (input, &terminal) {
+            (Input::Stdin(bytes), Some(terminal)) => terminal.write(&bytes).await,
+            (Input::Stdin(bytes), None) => write_or_close(&mut stdin, &bytes).await,
+            (Input::Resize { columns, rows }, Some(terminal)) => terminal.resize(columns, rows),
+            (Input::StdinEnd, _) => {
                 stdin = None;
                 if let Some((shim, container)) = &close {
                     // A container that has ended has no input to close.
@@ -192,6 +188,17 @@ async fn feed(
             }
             _ => {}
         }
+    }
+}
+
+/// A process that closed its input gets no more.
+async fn write_or_close(stdin: &mut Option<pipe::Sender>, bytes: &[u8]) {
+    let written = match stdin {
+        Some(pipe) => pipe.write_all(bytes).await,
+        None => Ok(()),
+    };
+    if written.is_err() {
+        *stdin = None;
     }
 }
 

@@ -78,10 +78,10 @@ async fn carry(mut events: mpsc::Receiver<StreamEvent>, is_stdin: bool, input: m
             StreamEvent::Data(bytes) => remote::size(&bytes),
             StreamEvent::End => is_stdin.then_some(Input::StdinEnd),
         };
-        if let Some(heard) = heard {
-            if input.send(heard).await.is_err() {
-                return;
-            }
+        if let Some(heard) = heard
+            && input.send(heard).await.is_err()
+        {
+            return;
         }
     }
 }
@@ -92,10 +92,10 @@ async fn write(mut outputs: mpsc::Receiver<Output>, stdout: &Option<Writer>, std
             Output::Stdout(bytes) => (stdout, bytes),
             Output::Stderr(bytes) => (stderr, bytes),
         };
-        if let Some(writer) = writer {
-            if !writer.data(&bytes).await {
-                return;
-            }
+        if let Some(writer) = writer
+            && !writer.data(&bytes).await
+        {
+            return;
         }
     }
 }

@@ -32,10 +32,10 @@ pub async fn run(runtime: &Runtime, session: Session, protocol: &str, connection
                 return;
             }
             let heard = framing.decode(message).and_then(|(channel, payload)| heard(channel, payload));
-            if let Some(heard) = heard {
-                if input.send(heard).await.is_err() {
-                    return;
-                }
+            if let Some(heard) = heard
+                && input.send(heard).await.is_err()
+            {
+                return;
             }
         }
     });
