@@ -189,8 +189,12 @@ impl Store {
         let mut layers: Vec<String> = Vec::new();
         let mut size_bytes = config.len() as u64;
         for (name, (index, diff_id)) in chain(&diff_ids).into_iter().zip(diff_ids.iter().enumerate()) {
-            if !self.layers_dir().join(&name).exists() {
-                self.unpack_layer(&Pending { file: pending(index)?, diff_id: diff_id.clone() }, &name, &layers)?;
+            let is_there = || self.layers_dir().join(&name).exists();
+            if !is_there() {
+                let layer = Pending { file: pending(index)?, diff_id: diff_id.clone() };
+                let unpacked = self.unpack_layer(&layer, &name, &layers);
+                // Somebody who took in the same layer meanwhile may have removed the file it came from.
+                unpacked.or_else(|problem| if is_there() { Ok(()) } else { Err(problem) })?;
             }
             size_bytes += self.layer_size(&name);
             layers.push(name);
