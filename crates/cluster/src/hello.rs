@@ -49,6 +49,9 @@ fn architecture() -> &'static str {
 fn append(out: &mut tar::Builder<Vec<u8>>, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
     let mut header = tar::Header::new_gnu();
     header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     header.set_size(bytes.len() as u64);
     out.append_data(&mut header, path, bytes).with_context(|| format!("add {path} to the archive"))
 }

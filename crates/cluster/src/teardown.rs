@@ -29,6 +29,7 @@ pub fn stop(home: &Home, settings: &Settings) -> Result<()> {
     let gateway = gateway(settings)?;
     network::host::remove_gateway(gateway)?;
     network::host::remove_range(settings.service_cidr.parse()?)?;
+    network::host::release_range(settings.pod_cidr.parse()?)?;
     network::host::restore_recorded(&sysctl_record(home))?;
     cgroup::remove(&name)?;
     remove_folder(&home.run)

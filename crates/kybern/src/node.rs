@@ -37,6 +37,7 @@ pub async fn start(wiring: &Wiring, parts: &mut Parts, stop: &CancellationToken,
     network::host::add_gateway(wiring.gateway)?;
     let services: Cidr = settings.service_cidr.parse()?;
     network::host::add_range(services, wiring.gateway)?;
+    network::host::reserve_range(settings.pod_cidr.parse()?)?;
     teller.step("host network")?;
     let runtime = open_runtime(wiring).await?;
     let (serving, until) = (runtime.clone(), stop.clone());

@@ -137,6 +137,8 @@ impl Blobs {
         for (path, bytes) in &self.files {
             let mut header = tar::Header::new_gnu();
             header.set_mode(0o644);
+            header.set_uid(0);
+            header.set_gid(0);
             header.set_mtime(0);
             header.set_size(bytes.len() as u64);
             out.append_data(&mut header, path, bytes.as_slice())?;
