@@ -5,6 +5,7 @@ mod api_resources;
 mod apply;
 mod create;
 mod delete;
+mod describe;
 mod exec;
 mod expose;
 mod get;
@@ -47,6 +48,7 @@ pub const COMMANDS: &[Entry] = &[
     exec::ATTACH,
     create::ENTRY,
     delete::ENTRY,
+    describe::ENTRY,
     exec::EXEC,
     expose::ENTRY,
     get::ENTRY,
