@@ -17,8 +17,8 @@ pub fn run() -> Result<()> {
     step("licences", &mut tally, |_| licences::check());
     let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     step("clippy", &mut tally, |_| cargo(&clippy).map(drop));
-    step("unit", &mut tally, unit);
     step("images", &mut tally, |_| images::build(images::DEFAULT_DIR.as_ref()));
+    step("unit", &mut tally, unit);
     step("leftovers", &mut tally, |_| leftovers::run());
     step("e2e", &mut tally, |tally| {
         *tally += e2e::suites("")?;

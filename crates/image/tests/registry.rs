@@ -10,7 +10,7 @@ use std::time::Duration;
 use image::Store;
 use image::pull::{Config, Credentials, Puller};
 
-const ARCHIVE: &str = "/var/tmp/kybern-images-dev/busybox.tar";
+const ARCHIVE: &str = "/var/tmp/kybern-images/busybox.tar";
 
 struct Registry {
     child: Child,

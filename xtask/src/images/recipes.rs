@@ -54,16 +54,26 @@ pub static ALL: &[Recipe] = &[BUSYBOX, NGINX, WEB_APP, PERL, FLUENTD, NET_TOOLS]
 
 const PASSWD: Text = Text {
     path: "etc/passwd",
-    text: "root:x:0:0:root:/root:/bin/sh\nnginx:x:101:101:nginx:/nonexistent:/bin/false\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
+    text: "root:x:0:0:root:/root:/bin/sh\nwww:x:33:33:www:/var/www:/bin/sh\nnginx:x:101:101:nginx:/nonexistent:/bin/false\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
     mode: 0o644,
 };
 const GROUP: Text =
-    Text { path: "etc/group", text: "root:x:0:\ntty:x:5:\nnginx:x:101:\nnogroup:x:65534:\n", mode: 0o644 };
+    Text { path: "etc/group", text: "root:x:0:\ntty:x:5:\nwww:x:33:\nnginx:x:101:\nnogroup:x:65534:\n", mode: 0o644 };
 
 const BUSYBOX: Recipe = Recipe {
     file: "busybox",
     names: &["docker.io/library/busybox:latest", "docker.io/library/busybox:1.28", "docker.io/library/busybox:1.36"],
     packages: &["busybox-static"],
+    folders: &[
+        ("tmp", 0o1777),
+        ("root", 0o700),
+        ("home", 0o755),
+        ("proc", 0o555),
+        ("sys", 0o555),
+        ("dev", 0o755),
+        ("run", 0o755),
+        ("var/www", 0o755),
+    ],
     ..Recipe::BASE
 };
 

@@ -108,7 +108,7 @@ pub async fn limits_and_users_hold(node: &Node) {
     security.no_new_privs = true;
     security.readonly_rootfs = true;
     security.capabilities = Some(Capability { drop_capabilities: vec!["ALL".into()], ..Default::default() });
-    config.working_dir = "/work/deep".into();
+    config.working_dir = "/srv/deep".into();
     let id = node.create(&pod, config).await;
     node.start(&id).await.unwrap();
     let said = |script: &'static str| {
@@ -116,7 +116,7 @@ pub async fn limits_and_users_hold(node: &Node) {
         async move { String::from_utf8(node.sh(&id, script).await.stdout).unwrap().trim().to_string() }
     };
     assert_eq!(said("id -u; id -g").await, "33\n33");
-    assert_eq!(said("pwd").await, "/work/deep");
+    assert_eq!(said("pwd").await, "/srv/deep");
     assert_eq!(said("touch /x 2>/dev/null && echo wrote || echo refused").await, "refused");
     let status = said("grep -E 'CapEff|CapBnd|NoNewPrivs|Seccomp:' /proc/self/status | tr -s '\\t ' ' '").await;
     assert_eq!(status, "CapEff: 0000000000000000\nCapBnd: 0000000000000000\nNoNewPrivs: 1\nSeccomp: 2");

@@ -10,7 +10,7 @@ use runtime::{Config, Runtime};
 use tonic::Request;
 
 pub const IMAGE: &str = "docker.io/library/busybox:1.28";
-const ARCHIVE: &str = "/var/tmp/kybern-images-dev/busybox.tar";
+const ARCHIVE: &str = "/var/tmp/kybern-images/busybox.tar";
 
 pub struct Node {
     folder: PathBuf,
