@@ -58,10 +58,23 @@ impl fmt::Display for Failure {
 /// Upstream's words for a refusal: invalid objects name themselves, others name the server.
 fn server(status: &Status) -> String {
     match status.reason.as_str() {
-        "Invalid" => format!("The {}", status.message),
+        "Invalid" => invalid(status),
         "Unauthorized" => format!("error: You must be logged in to the server ({})", status.message),
         "" => format!("Error from server: {}", status.message),
         reason => format!("Error from server ({reason}): {}", status.message),
+    }
+}
+
+/// `The KIND "NAME" is invalid: field: why`; several causes in lines of their own.
+fn invalid(status: &Status) -> String {
+    let Some(details) = &status.details else { return format!("The request is invalid: {}", status.message) };
+    let causes: Vec<String> =
+        details.causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+    let head = format!("The {} {:?} is invalid", details.kind, details.name);
+    match causes.as_slice() {
+        [] => head,
+        [only] => format!("{head}: {only}"),
+        several => format!("{head}: \n* {}", several.join("\n* ")),
     }
 }
 
