@@ -10,6 +10,8 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::supervise::HUGE_PAGES;
+
 pub const IMAGE: &str = "kybern.io/hello:latest";
 pub const PORT: u16 = 8080;
 const REQUEST_BYTES_MAX: usize = 8 * 1024;
@@ -22,7 +24,10 @@ pub fn archive(executable: &[u8]) -> Result<Vec<u8>> {
     let layer = layer.into_inner()?;
     let config = serde_json::to_vec(&json!({
         "architecture": architecture(), "os": "linux",
-        "config": {"Entrypoint": ["/kybern"], "Cmd": ["hello"], "ExposedPorts": {format!("{PORT}/tcp"): {}}},
+        "config": {
+            "Entrypoint": ["/kybern"], "Cmd": ["hello"], "ExposedPorts": {format!("{PORT}/tcp"): {}},
+            "Env": [format!("{}={}", HUGE_PAGES.0, HUGE_PAGES.1)],
+        },
         "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
     }))?;
     let blob = |media: &str, bytes: &[u8]| json!({"mediaType": format!("application/vnd.oci.image.{media}"), "digest": digest(bytes), "size": bytes.len()});

@@ -21,6 +21,8 @@ const BACKOFF_MS_MAX: u64 = 10_000;
 /// A server that lived this long had started well: the next death waits the shortest time again.
 const SETTLED_SECONDS: u64 = 30;
 const SYSTEM_LEAF: &str = "system";
+/// The allocator would back its first few kilobytes with huge pages: 4 MiB for each process, most of it never used.
+pub const HUGE_PAGES: (&str, &str) = ("MIMALLOC_ALLOW_THP", "0");
 
 /// Starts a detached supervisor for the cluster. The caller has checked that none lives.
 pub fn start(home: &Home) -> Result<()> {
@@ -29,7 +31,7 @@ pub fn start(home: &Home) -> Result<()> {
     let log = OpenOptions::new().create(true).append(true).open(home.server_log());
     let log = log.with_context(|| format!("open {}", home.server_log().display()))?;
     let mut command = Command::new(std::env::current_exe().context("find this executable")?);
-    command.args(["supervise", "--name", &home.name]).current_dir("/");
+    command.args(["supervise", "--name", &home.name]).current_dir("/").env(HUGE_PAGES.0, HUGE_PAGES.1);
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
     command.spawn().context("start the supervisor")?;
     Ok(())
