@@ -3,9 +3,13 @@
 mod annotate;
 mod api_resources;
 mod apply;
+mod auth;
+mod cluster_info;
+mod config;
 mod create;
 mod delete;
 mod describe;
+mod events;
 mod exec;
 mod expose;
 mod get;
@@ -13,11 +17,13 @@ mod label;
 mod lines;
 mod logs;
 mod patch;
+mod replace;
 mod rollout;
 mod run;
 mod scale;
 mod set;
 mod template;
+mod top;
 mod version;
 mod wait;
 
@@ -46,19 +52,25 @@ pub const COMMANDS: &[Entry] = &[
     api_resources::VERSIONS,
     apply::ENTRY,
     exec::ATTACH,
+    auth::ENTRY,
+    cluster_info::ENTRY,
+    config::ENTRY,
     create::ENTRY,
     delete::ENTRY,
     describe::ENTRY,
+    events::ENTRY,
     exec::EXEC,
     expose::ENTRY,
     get::ENTRY,
     label::ENTRY,
     logs::ENTRY,
     patch::ENTRY,
+    replace::ENTRY,
     rollout::ENTRY,
     run::ENTRY,
     scale::ENTRY,
     set::ENTRY,
+    top::ENTRY,
     version::ENTRY,
     wait::ENTRY,
 ];

@@ -76,7 +76,10 @@ fn build() -> Command {
         .arg(flags::recursive())
         .arg(flags::selector())
         .arg(flags::all_namespaces())
-        .arg(flags::switch("show-events", "If true, display events related to the described object.").default_value("true"))
+        .arg(
+            flags::switch("show-events", "If true, display events related to the described object.")
+                .default_value("true"),
+        )
         .arg(flags::text("chunk-size", "Return large lists in chunks rather than all at once.").default_value("500"))
 }
 

@@ -137,10 +137,8 @@ fn system(page: &mut Page, node: &Value) {
 
 async fn pods(subject: &Subject<'_>) -> Result<Vec<Value>> {
     let served = subject.session.discovery().await?.of_kind("v1", "Pod")?;
-    let field_selector = format!(
-        "spec.nodeName={},status.phase!=Succeeded,status.phase!=Failed",
-        machinery::meta::name(subject.tree)
-    );
+    let field_selector =
+        format!("spec.nodeName={},status.phase!=Succeeded,status.phase!=Failed", machinery::meta::name(subject.tree));
     let options = Options { field_selector, ..Options::default() };
     let list = select::list(subject.session, served, "", options).await?;
     Ok(list.items.iter().map(|object| Value::clone(&object.tree())).collect())

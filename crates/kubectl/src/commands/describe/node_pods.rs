@@ -54,9 +54,8 @@ fn totals(page: &mut Page, requests: &Amounts, limits: &Amounts, allocatable: &A
         let (requested, limit) = (share(requests, allocatable, name), share(limits, allocatable, name));
         page.line(1, format_args!("{name}\t{requested}\t{limit}"));
     }
-    let is_extended = |name: &&String| {
-        !STANDARD.contains(&name.as_str()) && !name.starts_with(HUGE_PAGES) && name.as_str() != "pods"
-    };
+    let is_extended =
+        |name: &&String| !STANDARD.contains(&name.as_str()) && !name.starts_with(HUGE_PAGES) && name.as_str() != "pods";
     for name in allocatable.keys().filter(is_extended) {
         let amount = |amounts: &Amounts| amounts.get(name).map_or_else(|| "0".into(), ToString::to_string);
         page.line(1, format_args!("{name}\t{}\t{}", amount(requests), amount(limits)));

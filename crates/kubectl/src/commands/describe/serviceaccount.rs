@@ -22,9 +22,8 @@ pub async fn describe(subject: &Subject<'_>) -> Result<Page> {
     page.annotations("Annotations", &meta["annotations"]);
     // Without the right to read secrets their names are shown all the same.
     let secrets = secrets(subject).await.ok();
-    let is_missing = |name: &str| {
-        secrets.as_ref().is_some_and(|all| all.iter().all(|secret| machinery::meta::name(secret) != name))
-    };
+    let is_missing =
+        |name: &str| secrets.as_ref().is_some_and(|all| all.iter().all(|secret| machinery::meta::name(secret) != name));
     let names = |list: &Value| items(list).iter().map(|entry| shown(&entry["name"])).collect::<Vec<_>>();
     let tokens = secrets.iter().flatten().filter(|secret| is_token_of(secret, account));
     let tokens: Vec<String> = tokens.map(|secret| machinery::meta::name(secret).to_owned()).collect();

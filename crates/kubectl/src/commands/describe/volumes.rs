@@ -128,7 +128,8 @@ fn one(page: &mut Page, source: &Source, value: &Value) {
             Text(title, name) => page.field(2, title, shown(&value[name])),
             Flag(title, name) => page.field(2, title, or(&value[name], "false")),
             Number(title, name) => page.field(2, title, or(&value[name], "0")),
-            Or(title, name, none) => page.field(2, title, or(&value[name], none)),
+            Or(title, name, none) if value[name].is_null() => page.field(2, title, none),
+            Or(title, name, _) => page.field(2, title, shown(&value[name])),
         }
     }
     match source.field {
