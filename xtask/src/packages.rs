@@ -11,7 +11,7 @@ use crate::shell;
 pub const BUILD: &[&str] = &["libseccomp-dev", "gcc", "libc6-dev", "make"];
 /// For the tests besides: network tools, a registry to pull from, a DNS client.
 pub const TEST: &[&str] =
-    &["iproute2", "nftables", "util-linux", "curl", "bind9-dnsutils", "procps", "docker-registry"];
+    &["iproute2", "nftables", "util-linux", "curl", "bind9-dnsutils", "procps", "docker-registry", "skopeo"];
 
 const KUBECTL_DIR: &str = "/var/tmp/kybern-kubectl";
 

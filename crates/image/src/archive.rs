@@ -136,7 +136,7 @@ impl Files {
             if document["manifests"].is_array() {
                 self.load_index(store, &document, name, images, depth + 1)?;
             } else {
-                images.push(self.load_manifest(store, &document, digest, name)?);
+                put(images, self.load_manifest(store, &document, digest, name)?);
             }
         }
         Ok(())
@@ -164,11 +164,16 @@ impl Files {
             let image = store.admit(&config, Names { tags, digests: Vec::new(), loaded: true }, |layer| {
                 self.path(entry["Layers"][layer].as_str().unwrap_or_default())
             })?;
-            images.retain(|known| known.id != image.id);
-            images.push(image);
+            put(images, image);
         }
         Ok(())
     }
+}
+
+/// An image that comes again, under another of its names, takes the place of what it was before.
+fn put(images: &mut Vec<Image>, image: Image) {
+    images.retain(|known| known.id != image.id);
+    images.push(image);
 }
 
 /// Whether an index entry is an image for this machine; entries without a platform are taken.

@@ -160,3 +160,43 @@ fn a_layer_with_another_content_is_refused() {
     assert!(store.list().is_empty());
     assert_eq!(store.usage().1, 0);
 }
+
+/// An OCI layout whose one image has two names, as `docker save` writes it for two tags.
+fn oci_archive(folder: &Path, names: &[&str]) -> PathBuf {
+    let layer = Tar::new().file("etc/motd", "hello").bytes();
+    let config = format!(
+        r#"{{"os":"linux","architecture":"amd64","config":{{}},"rootfs":{{"type":"layers","diff_ids":["sha256:{}"]}}}}"#,
+        hex(&layer)
+    );
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"config":{{"digest":"sha256:{}"}},"layers":[{{"digest":"sha256:{}"}}]}}"#,
+        hex(config.as_bytes()),
+        hex(&layer)
+    );
+    let entry = |name: &&str| {
+        let digest = hex(manifest.as_bytes());
+        format!(r#"{{"digest":"sha256:{digest}","annotations":{{"io.containerd.image.name":"{name}"}}}}"#)
+    };
+    let entries: Vec<String> = names.iter().map(entry).collect();
+    let index = format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entries.join(","));
+    let mut outer = Tar::new().file("index.json", &index);
+    for blob in [layer, config.into_bytes(), manifest.into_bytes()] {
+        outer = outer.entry(tar::EntryType::Regular, &format!("blobs/sha256/{}", hex(&blob)), "", 0o644, &blob);
+    }
+    let path = folder.join("oci.tar");
+    std::fs::write(&path, outer.bytes()).unwrap();
+    path
+}
+
+#[test]
+fn an_image_with_two_names_comes_once_with_both() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let archive = oci_archive(folder.path(), &["demo:1", "demo:2"]);
+    let store = Store::open(folder.path().join("store")).unwrap();
+    let images = archive::load(&store, &archive).unwrap();
+    assert_eq!(images.len(), 1);
+    assert_eq!(images[0].tags, ["docker.io/library/demo:1", "docker.io/library/demo:2"]);
+}

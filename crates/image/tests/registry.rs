@@ -61,7 +61,13 @@ async fn images_are_pulled_by_tag_digest_and_mirror() {
     let Some(registry) = start(folder.path()) else { return };
     let name = format!("{}/team/busybox:1", registry.address);
     let pushed = Command::new("skopeo")
-        .args(["copy", "-q", "--dest-tls-verify=false", &format!("oci-archive:{ARCHIVE}"), &format!("docker://{name}")])
+        .args([
+            "copy",
+            "-q",
+            "--dest-tls-verify=false",
+            &format!("oci-archive:{ARCHIVE}:docker.io/library/busybox:1.36"),
+            &format!("docker://{name}"),
+        ])
         .status()
         .unwrap();
     assert!(pushed.success());
