@@ -162,6 +162,15 @@ impl Cluster {
     }
 }
 
+/// The kubeconfig with another namespace in its one context.
+fn in_namespace(config: &str, namespace: &str) -> Result<String> {
+    let context = format!("    cluster: kybern-{CLUSTER}\n    user: kybern-{CLUSTER}\n");
+    if !config.contains(&context) {
+        bail!("the kubeconfig has no context of the cluster:\n{config}");
+    }
+    Ok(config.replace(&context, &format!("{context}    namespace: {namespace}\n")))
+}
+
 /// One test's shell: a namespace of its own, the kubectl under test first on the path.
 struct Shell {
     namespace: String,
@@ -176,7 +185,7 @@ impl Shell {
         // Under another name than `kubectl` our own executable would not know what it is called as.
         std::os::unix::fs::symlink(kubectl, folder.join("kubectl"))?;
         let config = folder.join("config");
-        fs::copy(cluster.kubeconfig(), &config)?;
+        fs::write(&config, in_namespace(&fs::read_to_string(cluster.kubeconfig())?, namespace)?)?;
         let binaries = cluster.binary.parent().map(|p| p.display().to_string()).unwrap_or_default();
         let path = std::env::var("PATH").unwrap_or_default();
         let environment = vec![
@@ -188,9 +197,7 @@ impl Shell {
             ("HOME", folder.display().to_string()),
         ];
         let mut shell = Self { namespace: namespace.into(), environment, folder };
-        let begun = format!(
-            "kubectl create namespace {namespace} && kubectl config set-context --current --namespace={namespace}"
-        );
+        let begun = format!("kubectl create namespace {namespace}");
         let said = suite::run::World::run(&mut shell, &begun, "");
         if said.contains("[exit ") { bail!("{said}") } else { Ok(shell) }
     }

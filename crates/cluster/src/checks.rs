@@ -20,6 +20,9 @@ pub fn machine(settings: &Settings) -> Result<()> {
     if !fs::exists("/sys/fs/cgroup/cgroup.controllers")? && !fs::exists("/sys/fs/cgroup/memory")? {
         bail!("no cgroups below /sys/fs/cgroup: mount cgroup2 there (mount -t cgroup2 none /sys/fs/cgroup)");
     }
+    let range = settings.pod_cidr.parse()?;
+    let config = proxy::Config { table: "kybern".into(), node: String::new(), pods: range, services: None };
+    proxy::check(&config)?;
     port(settings.api_port)
 }
 
