@@ -199,7 +199,7 @@ async fn delete(session: &Session, found: &Found, plan: &Plan) -> Result {
 }
 
 /// Until the object is gone, or another one has its name.
-async fn gone(session: &Session, found: &Found, timeout: Option<Duration>) -> Result {
+pub async fn gone(session: &Session, found: &Found, timeout: Option<Duration>) -> Result {
     let waiting = watch_until_gone(session, found);
     match timeout {
         None => waiting.await,

@@ -6,9 +6,11 @@ mod apply;
 mod auth;
 mod cluster_info;
 mod config;
+mod cordon;
 mod create;
 mod delete;
 mod describe;
+mod drain;
 mod events;
 mod exec;
 mod expose;
@@ -17,11 +19,13 @@ mod label;
 mod lines;
 mod logs;
 mod patch;
+mod port_forward;
 mod replace;
 mod rollout;
 mod run;
 mod scale;
 mod set;
+mod taint;
 mod template;
 mod top;
 mod version;
@@ -55,9 +59,11 @@ pub const COMMANDS: &[Entry] = &[
     auth::ENTRY,
     cluster_info::ENTRY,
     config::ENTRY,
+    cordon::CORDON,
     create::ENTRY,
     delete::ENTRY,
     describe::ENTRY,
+    drain::ENTRY,
     events::ENTRY,
     exec::EXEC,
     expose::ENTRY,
@@ -65,12 +71,15 @@ pub const COMMANDS: &[Entry] = &[
     label::ENTRY,
     logs::ENTRY,
     patch::ENTRY,
+    port_forward::ENTRY,
     replace::ENTRY,
     rollout::ENTRY,
     run::ENTRY,
     scale::ENTRY,
     set::ENTRY,
+    taint::ENTRY,
     top::ENTRY,
+    cordon::UNCORDON,
     version::ENTRY,
     wait::ENTRY,
 ];

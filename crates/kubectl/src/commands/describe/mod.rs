@@ -34,6 +34,7 @@ use crate::failure::{Failure, Result};
 use crate::flags;
 use crate::select::{self, Found};
 use crate::session::Session;
+pub use node::taint_text;
 use page::Page;
 
 pub const ENTRY: Entry = Entry { build, run: |matches| Box::pin(run(matches)) };
