@@ -94,7 +94,9 @@ pub async fn objects(session: &Session, matches: &ArgMatches) -> Result<Vec<Foun
 /// # Errors
 /// As [`objects`].
 pub async fn chosen(session: &Session, matches: &ArgMatches, words: &[&str]) -> Result<Vec<Found>> {
-    let filenames = flags::all(matches, "filename");
+    // Commands on nodes take no files.
+    let given = matches.try_get_many::<String>("filename").ok().flatten();
+    let filenames: Vec<&str> = given.into_iter().flatten().map(String::as_str).collect();
     if !filenames.is_empty() {
         return from_files(session, &filenames, flags::is_set(matches, "recursive")).await;
     }

@@ -42,7 +42,7 @@ async fn run(matches: &ArgMatches) -> Result {
         cordon::set(&session, &report, node, true).await?;
     }
     let timeout = flags::duration(flags::of(matches, "timeout"))?;
-    let (mut pending, mut failures) = (Vec::new(), Vec::new());
+    let mut pending = Vec::new();
     for node in &nodes {
         let draining = drain(&session, matches, &report, node);
         let ended = if timeout.is_zero() {
@@ -57,16 +57,17 @@ async fn run(matches: &ArgMatches) -> Result {
                 let why = failure.to_string();
                 let why = why.strip_prefix("error: ").unwrap_or(&why);
                 eprintln!("error: unable to drain node {:?} due to error: {why}, continuing command...", node.name());
-                pending.push(node.name());
-                failures.push(failure);
+                pending.push((node.name(), why.to_owned()));
             }
         }
     }
-    if !pending.is_empty() {
-        eprintln!("There are pending nodes to be drained:");
-        pending.iter().for_each(|name| eprintln!(" {name}"));
+    if pending.is_empty() {
+        return Ok(());
     }
-    Failure::all(failures)
+    eprintln!("There are pending nodes to be drained:");
+    pending.iter().for_each(|(name, _)| eprintln!(" {name}"));
+    pending.iter().for_each(|(_, why)| eprintln!("{why}"));
+    Err(Failure::Exit(1))
 }
 
 /// What is to be done with a pod.
@@ -102,7 +103,7 @@ fn fate(pod: &Value, matches: &ArgMatches) -> Fate {
         (true, _) if has_local => Fate::EvictThough("deleting Pods with local storage"),
         (true, _) => Fate::Evict,
         (false, true) => Fate::EvictThough("deleting Pods that declare no controller"),
-        (false, false) => Fate::Refuse("Pods declare no controller (use --force to override)"),
+        (false, false) => Fate::Refuse("cannot delete Pods that declare no controller (use --force to override)"),
     }
 }
 

@@ -11,6 +11,7 @@ mod create;
 mod delete;
 mod describe;
 mod drain;
+mod edit;
 mod events;
 mod exec;
 mod expose;
@@ -64,6 +65,7 @@ pub const COMMANDS: &[Entry] = &[
     delete::ENTRY,
     describe::ENTRY,
     drain::ENTRY,
+    edit::ENTRY,
     events::ENTRY,
     exec::EXEC,
     expose::ENTRY,

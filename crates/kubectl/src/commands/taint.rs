@@ -72,12 +72,11 @@ async fn run(matches: &ArgMatches) -> Result {
 
 /// `key=value:Effect`, `key:Effect`, `key:Effect-`, `key-`.
 fn parse(word: &str) -> Result<Change> {
-    let invalid = || error(format!("unknown taint spec: {word}"));
     let (spec, removes) = word.strip_suffix('-').map_or((word, false), |spec| (spec, true));
     let (pair, effect) = spec.split_once(':').unwrap_or((spec, ""));
     let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
     if key.is_empty() || (effect.is_empty() && !removes) {
-        return invalid();
+        return error(format!("invalid taint spec: {word}\nSee 'kubectl taint -h' for help and examples"));
     }
     if !effect.is_empty() && !EFFECTS.contains(&effect) {
         return error(format!("invalid taint effect: {effect}, unsupported taint effect"));
