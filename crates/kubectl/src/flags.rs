@@ -145,7 +145,7 @@ pub enum DryRun {
 /// # Errors
 /// Another word than upstream's.
 pub fn dry_run_of(matches: &ArgMatches) -> crate::failure::Result<DryRun> {
-    match of(matches, "dry-run") {
+    match try_of(matches, "dry-run") {
         "none" | "" => Ok(DryRun::None),
         "client" => Ok(DryRun::Client),
         "server" => Ok(DryRun::Server),
