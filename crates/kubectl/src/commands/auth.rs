@@ -91,7 +91,8 @@ async fn resource(session: &Session, matches: &ArgMatches, verb: &str, what: &st
     let (group, plural) = match session.discovery().await?.find(word) {
         Ok(served) => {
             if !served.is_namespaced && !everywhere {
-                let group = if served.group.is_empty() { String::new() } else { format!(" in group '{}'", served.group) };
+                let group =
+                    if served.group.is_empty() { String::new() } else { format!(" in group '{}'", served.group) };
                 eprintln!("Warning: resource '{}' is not namespace scoped{group}\n", served.plural);
                 namespace = "";
             }
@@ -106,7 +107,8 @@ async fn resource(session: &Session, matches: &ArgMatches, verb: &str, what: &st
             (group.to_owned(), plural.to_owned())
         }
     };
-    let mut attributes = json!({"verb": verb, "group": group, "resource": plural, "namespace": namespace, "name": name});
+    let mut attributes =
+        json!({"verb": verb, "group": group, "resource": plural, "namespace": namespace, "name": name});
     attributes["subresource"] = flags::of(matches, "subresource").into();
     Ok(attributes)
 }

@@ -24,10 +24,7 @@ fn build_uncordon() -> Command {
 
 /// The flags that name nodes.
 pub fn shared(command: Command) -> Command {
-    command
-        .arg(Arg::new("nodes").num_args(0..).value_name("NODE"))
-        .arg(flags::selector())
-        .arg(flags::dry_run())
+    command.arg(Arg::new("nodes").num_args(0..).value_name("NODE")).arg(flags::selector()).arg(flags::dry_run())
 }
 
 async fn run(matches: &ArgMatches, cordon: bool) -> Result {
@@ -47,7 +44,9 @@ pub async fn nodes(session: &Session, matches: &ArgMatches, command: &str) -> Re
     let names = flags::all(matches, "nodes");
     let is_selected = !flags::of(matches, "selector").is_empty();
     match (names.is_empty(), is_selected) {
-        (true, false) => return error(format!("USAGE: {command} NODE [flags]\nSee 'kubectl {command} -h' for help and examples")),
+        (true, false) => {
+            return error(format!("USAGE: {command} NODE [flags]\nSee 'kubectl {command} -h' for help and examples"));
+        }
         (false, true) => return error("error: cannot specify both a node name and a --selector option"),
         _ => {}
     }

@@ -29,8 +29,15 @@ fn build() -> Command {
         .arg(flags::switch("force", "Continue even if there are pods that do not declare a controller."))
         .arg(flags::switch("ignore-daemonsets", "Ignore DaemonSet-managed pods."))
         .arg(flags::switch("delete-emptydir-data", "Continue even if there are pods using emptyDir."))
-        .arg(flags::text("grace-period", "Period of time in seconds given to each pod to terminate gracefully.").default_value("-1").allow_hyphen_values(true))
-        .arg(flags::text("timeout", "The length of time to wait before giving up, zero means infinite").default_value("0s"))
+        .arg(
+            flags::text("grace-period", "Period of time in seconds given to each pod to terminate gracefully.")
+                .default_value("-1")
+                .allow_hyphen_values(true),
+        )
+        .arg(
+            flags::text("timeout", "The length of time to wait before giving up, zero means infinite")
+                .default_value("0s"),
+        )
         .arg(flags::text("pod-selector", "Label selector to filter pods on the node"))
 }
 
@@ -165,7 +172,10 @@ async fn evict(session: &Session, matches: &ArgMatches, report: &Report, served:
             Ok(_) => break,
             Err(status) if status.is_not_found() => break,
             Err(status) if status.code == TOO_MANY_REQUESTS => {
-                eprintln!("error when evicting pods/{name:?} -n {namespace:?} (will retry after 5s): {}", status.message);
+                eprintln!(
+                    "error when evicting pods/{name:?} -n {namespace:?} (will retry after 5s): {}",
+                    status.message
+                );
                 tokio::time::sleep(RETRY).await;
             }
             Err(status) => {

@@ -113,7 +113,8 @@ async fn open_editor(path: &Path) -> Result {
         command.arg(path);
         command
     };
-    let status = command.status().await.map_err(|e| Failure::Here(format!("unable to launch the editor {editor:?}: {e}")))?;
+    let status =
+        command.status().await.map_err(|e| Failure::Here(format!("unable to launch the editor {editor:?}: {e}")))?;
     if status.success() {
         return Ok(());
     }

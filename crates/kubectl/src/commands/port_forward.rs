@@ -84,9 +84,9 @@ fn ports(given: &str, pod: &Value, service: Option<&Value>) -> Result<(u16, u16)
     let local_port = match local {
         "" => 0,
         _ if local == remote && named => remote_port,
-        number => number.parse::<u16>().map_err(|e| {
-            Failure::Here(format!("error parsing local port '{number}': {e}"))
-        })?,
+        number => {
+            number.parse::<u16>().map_err(|e| Failure::Here(format!("error parsing local port '{number}': {e}")))?
+        }
     };
     if remote_port == 0 {
         return error("remote port must be > 0");

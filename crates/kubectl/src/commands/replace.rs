@@ -25,7 +25,10 @@ fn build() -> Command {
         .arg(flags::dry_run())
         .arg(flags::output("Output format. One of: (json, yaml, name, jsonpath, …)."))
         .arg(flags::field_manager())
-        .arg(flags::text("subresource", "If specified, replace will operate on the subresource of the requested object."))
+        .arg(flags::text(
+            "subresource",
+            "If specified, replace will operate on the subresource of the requested object.",
+        ))
 }
 
 async fn run(matches: &ArgMatches) -> Result {

@@ -112,7 +112,9 @@ pub fn set_cluster(matches: &ArgMatches) -> Result {
 pub fn set_credentials(matches: &ArgMatches) -> Result {
     let (files, name) = (Files::read(matches)?, flags::of(matches, "name"));
     if flags::given(matches, "token") && flags::given(matches, "username") {
-        return error("you cannot specify more than one authentication method at the same time: --token, --username/--password");
+        return error(
+            "you cannot specify more than one authentication method at the same time: --token, --username/--password",
+        );
     }
     put(&files, "users", "user", name, |user| {
         for field in ["token", "username", "password"] {
@@ -152,13 +154,7 @@ fn certificate(matches: &ArgMatches, flag: &str, body: &mut Value) -> Result {
 }
 
 /// Changes an entry's body, or makes it; fields left null are dropped. True for a new one.
-fn put(
-    files: &Files,
-    list: &str,
-    inner: &str,
-    name: &str,
-    change: impl FnOnce(&mut Value) -> Result,
-) -> Result<bool> {
+fn put(files: &Files, list: &str, inner: &str, name: &str, change: impl FnOnce(&mut Value) -> Result) -> Result<bool> {
     file::update(&files.of_entry(list, name), |tree| {
         let held = position(tree, list, name);
         let mut body = held.map_or_else(|| json!({}), |at| tree[list][at][inner].clone());

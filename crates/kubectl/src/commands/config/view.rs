@@ -50,7 +50,11 @@ pub fn contexts(matches: &ArgMatches) -> Result {
     let is_name = match flags::of(matches, "output") {
         "" => false,
         "name" => true,
-        other => return error(format!("--output {other} is not available in kubectl config get-contexts; resetting to default output format")),
+        other => {
+            return error(format!(
+                "--output {other} is not available in kubectl config get-contexts; resetting to default output format"
+            ));
+        }
     };
     let mut rows = Vec::new();
     if !is_name && !flags::is_set(matches, "no-headers") {
