@@ -45,7 +45,8 @@ fn validate(object: &Value, problems: &mut Problems) {
         bytes += rule::base64_len(value.str());
     }
     if bytes > DATA_BYTES_MAX {
-        root.too_long(problems, DATA_BYTES_MAX);
+        // Upstream's path here is one with an empty name.
+        root.key("").too_long(problems, DATA_BYTES_MAX);
     }
 }
 

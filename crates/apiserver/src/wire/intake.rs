@@ -22,6 +22,9 @@ pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// What is read of a body that nobody wants, so that its connection stays usable; a longer one closes it.
 const UNWANTED_BYTES_MAX: usize = 256 * 1024;
 const UNWANTED_TIME_MAX: Duration = Duration::from_secs(5);
+/// What is read in all of a body over the limit, so that its sender comes to read the answer: a connection closed
+/// while bytes arrive is reset, and the answer is lost with it.
+const OVERLONG_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// A request as it came, until somebody takes it. Where nobody does (it was refused, or needs no body), the body is
 /// read away: else the connection would be closed under the client's next request.
@@ -46,26 +49,35 @@ impl Drop for Came {
         let Some(body) = self.0.take().map(http::Request::into_body).filter(|body| !body.is_end_stream()) else {
             return;
         };
-        tokio::spawn(async move {
-            let reading = Limited::new(body, UNWANTED_BYTES_MAX).collect();
-            // Too long or too slow: dropping the body closes the connection.
-            let _ = tokio::time::timeout(UNWANTED_TIME_MAX, reading).await;
-        });
+        read_away(body, UNWANTED_BYTES_MAX);
     }
+}
+
+/// Reads a body that nobody wants, beside the answer, and keeps nothing of it.
+fn read_away(body: Incoming, bytes_max: usize) {
+    tokio::spawn(async move {
+        let mut body = Limited::new(body, bytes_max);
+        let reading = async { while let Some(Ok(_)) = body.frame().await {} };
+        // Too long or too slow: dropping the body closes the connection.
+        let _ = tokio::time::timeout(UNWANTED_TIME_MAX, reading).await;
+    });
 }
 
 /// Reads the whole body.
 ///
 /// # Errors
 /// 413 over the limit, 400 when the connection breaks.
-pub async fn read_body(body: Incoming) -> Result<Bytes, Status> {
-    let too_large = || Status::too_large(format!("Request entity too large: limit is {BODY_BYTES_MAX}"));
+pub async fn read_body(mut body: Incoming) -> Result<Bytes, Status> {
+    let too_large = |body| {
+        read_away(body, OVERLONG_BYTES_MAX);
+        Status::too_large(format!("Request entity too large: limit is {BODY_BYTES_MAX}"))
+    };
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
-        return Err(too_large());
+        return Err(too_large(body));
     }
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+    match Limited::new(&mut body, BODY_BYTES_MAX).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(e) if e.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Err(e) if e.is::<http_body_util::LengthLimitError>() => Err(too_large(body)),
         Err(e) => Err(Status::bad_request(format!("unable to read the body of the request: {e}"))),
     }
 }

@@ -34,6 +34,9 @@ async fn bodies_are_checked() {
     assert_eq!(send("application/yaml", b"a: [".to_vec()).await.code, 400);
     assert_eq!(send("text/plain", b"{}".to_vec()).await.code, 415);
     assert_eq!(send("application/vnd.kubernetes.protobuf", b"nonsense".to_vec()).await.code, 400);
+    // Far over the limit too, the sender reads an answer, not a reset.
+    let got = send("application/json", vec![b' '; 12 * 1024 * 1024]).await;
+    assert_eq!(got.code, 413);
     let got = send("application/json", vec![b' '; 3 * 1024 * 1024 + 1]).await;
     assert_eq!(got.code, 413);
     assert_eq!(got.message(), "Request entity too large: limit is 3145728");

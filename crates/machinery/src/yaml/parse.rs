@@ -65,10 +65,16 @@ fn failed(error: &ScanError) -> YamlError {
     let problem = info.strip_prefix("while ").and_then(|i| i.split_once(", ")).map_or(info, |(_, problem)| problem);
     let problem = match problem {
         "simple key expected" => "could not find expected ':'",
-        p if p.starts_with("unexpected character") => "found character that cannot start any token",
+        p if p.starts_with("unexpected character") || p.starts_with("tabs disallowed") => {
+            "found character that cannot start any token"
+        }
         p => p,
     };
-    YamlError(format!("yaml: line {}: {problem}", error.marker().line()))
+    // Go's library counts lines from zero here and tells no zero.
+    match error.marker().line() {
+        0 | 1 => YamlError(format!("yaml: {problem}")),
+        line => YamlError(format!("yaml: line {line}: {problem}")),
+    }
 }
 
 impl<'a> Reader<'a> {

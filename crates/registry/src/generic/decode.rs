@@ -7,6 +7,9 @@ use machinery::schema::{self, Schema, Unknown};
 use machinery::status::Status;
 use serde_json::Value;
 
+/// Where upstream's server says that its kinds are registered.
+const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
+
 /// A tree and what there is to say about it.
 #[derive(Clone, Debug)]
 pub struct Decoded {
@@ -72,8 +75,8 @@ pub fn warnings(unknown: &[Unknown], how: FieldValidation) -> Vec<String> {
 fn same_type(expected: Expected<'_>, tree: &mut Value) -> Result<(), Status> {
     let (api_version, kind) = (meta::api_version(tree), meta::kind(tree));
     if !kind.is_empty() && kind != expected.kind {
-        let version = version_of(if api_version.is_empty() { expected.api_version } else { api_version });
-        let why = format!("no kind {kind:?} is registered as a {} here", expected.kind);
+        let api_version = if api_version.is_empty() { expected.api_version } else { api_version };
+        let (version, why) = (version_of(api_version), foreign(expected, api_version, kind));
         return Err(Status::bad_request(format!(
             "{kind} in version {version:?} cannot be handled as a {}: {why}",
             expected.kind
@@ -88,6 +91,23 @@ fn same_type(expected: Expected<'_>, tree: &mut Value) -> Result<(), Status> {
     tree["kind"] = expected.kind.into();
     tree["apiVersion"] = expected.api_version.into();
     Ok(())
+}
+
+/// Upstream's reason: a kind that it knows cannot be converted, another is in no scheme.
+fn foreign(expected: Expected<'_>, api_version: &str, kind: &str) -> String {
+    match api::KINDS.iter().any(|known| known.kind == kind && known.api_version() == api_version) {
+        true => {
+            let version = version_of(api_version);
+            format!("converting ({version}.{kind}) to ({}): unknown conversion", go_type(expected))
+        }
+        false => format!("no kind {kind:?} is registered for version {api_version:?} in scheme {SCHEME:?}"),
+    }
+}
+
+/// The internal Go type of a kind: its package is the group's first word.
+fn go_type(expected: Expected<'_>) -> String {
+    let group = expected.api_version.split_once('/').map_or("core", |(group, _)| group);
+    format!("{}.{}", group.split('.').next().unwrap_or(group), expected.kind)
 }
 
 fn version_of(api_version: &str) -> &str {

@@ -41,7 +41,17 @@ async fn bad_bodies_are_refused_in_upstreams_words() {
     };
     assert!(message(Body::Json("{".into())).await.contains("must be of type ConfigMap"));
     let other = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}});
-    assert!(message(Body::Tree(other)).await.starts_with("Pod in version \"v1\" cannot be handled as a ConfigMap"));
+    let expected = "Pod in version \"v1\" cannot be handled as a ConfigMap: \
+                    converting (v1.Pod) to (core.ConfigMap): unknown conversion";
+    assert_eq!(message(Body::Tree(other)).await, expected);
+    let unknown = json!({"kind": "Poddy", "apiVersion": "v1", "metadata": {"name": "a"}});
+    let expected = "Poddy in version \"v1\" cannot be handled as a ConfigMap: no kind \"Poddy\" is registered for \
+                    version \"v1\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"";
+    assert_eq!(message(Body::Tree(unknown)).await, expected);
+    let mut large = map("a", "1");
+    large["data"]["b"] = "x".repeat(1024 * 1024).into();
+    let expected = "ConfigMap \"a\" is invalid: []: Too long: may not be more than 1048576 bytes";
+    assert_eq!(message(Body::Tree(large)).await, expected);
     let version = json!({"kind": "ConfigMap", "apiVersion": "v2", "metadata": {"name": "a"}});
     let expected = "the API version in the data (v2) does not match the expected API version (v1)";
     assert_eq!(message(Body::Tree(version)).await, expected);
