@@ -70,7 +70,17 @@ pub fn add(layer: &mut Layer, package: &str, cache: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A link in `/bin` for every applet of busybox.
+/// Debian's busybox is built without this applet, which people use in every image.
+const PRINTENV: &str = r#"#!/bin/sh
+[ $# -eq 0 ] && exec env
+missing=0
+for name; do
+    if eval "[ -n \"\${$name+set}\" ]"; then eval "printf '%s\n' \"\$$name\""; else missing=1; fi
+done
+exit $missing
+"#;
+
+/// A link in `/bin` for every applet of busybox, and what it lacks.
 pub fn link_applets(layer: &mut Layer, cache: &Path) -> Result<()> {
     let unpacked = cache.join("busybox");
     let program = unpacked.join("bin/busybox");
@@ -83,7 +93,7 @@ pub fn link_applets(layer: &mut Layer, cache: &Path) -> Result<()> {
             layer.link(&format!("bin/{applet}"), "busybox")?;
         }
     }
-    Ok(())
+    layer.file("bin/printenv", PRINTENV.as_bytes(), 0o755)
 }
 
 /// The package's file, downloaded into the cache when it is not there.
