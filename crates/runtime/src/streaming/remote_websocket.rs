@@ -39,13 +39,17 @@ pub async fn run(runtime: &Runtime, session: Session, protocol: &str, connection
             }
         }
     });
-    // The older protocol promises the client that each of its channels is there.
-    for channel in
-        [Some(STDOUT).filter(|_| wanted.stdout), Some(STDERR).filter(|_| wanted.stderr)].into_iter().flatten()
-    {
-        if sink.send(framing.encode(channel, b"")).await.is_err() {
-            return;
-        }
+    // One empty message says that the process is connected, on the lowest channel that there is. One on each would
+    // reach clients before they know all of their channels.
+    let lowest = if wanted.stdout {
+        STDOUT
+    } else if wanted.stderr {
+        STDERR
+    } else {
+        ERROR
+    };
+    if sink.send(framing.encode(lowest, b"")).await.is_err() {
+        return;
     }
     let writing = async {
         while let Some(output) = outputs.recv().await {
