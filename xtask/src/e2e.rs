@@ -193,7 +193,6 @@ impl Shell {
             ("KUBECONFIG", config.display().to_string()),
             ("KYBERN_HOME", cluster.home.display().to_string()),
             ("NAMESPACE", namespace.to_owned()),
-            ("MANIFESTS", std::env::current_dir()?.join("suites/manifests").display().to_string()),
             ("HOME", folder.display().to_string()),
         ];
         let mut shell = Self { namespace: namespace.into(), environment, folder };
