@@ -37,7 +37,7 @@ fn step(name: &str, tally: &mut Tally, work: impl FnOnce(&mut Tally) -> Result<(
 
 /// The unit tests of all crates; each counts.
 fn unit(tally: &mut Tally) -> Result<()> {
-    let said = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    let said = cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--", "--show-output"]);
     let text = match &said {
         Ok(text) => text.clone(),
         Err(error) => error.to_string(),
