@@ -10,7 +10,24 @@ use anyhow::{Context, Result, bail};
 use super::oci::Layer;
 use crate::shell;
 
-pub const BUSYBOX: &str = "busybox-static";
+/// The one with shared libraries: the C library's resolver, linked statically, crashes on names.
+pub const BUSYBOX: &str = "busybox";
+const LIBC: &str = "libc6";
+
+/// Packages of which images take these files only.
+const PARTS: &[(&str, &[&str])] = &[(
+    LIBC,
+    &[
+        "ld-linux-x86-64.so.2",
+        "libc.so.6",
+        "libm.so.6",
+        "libresolv.so.2",
+        "libpthread.so.0",
+        "libdl.so.2",
+        "librt.so.1",
+        "libutil.so.1",
+    ],
+)];
 
 /// What no test image needs, by the beginning of the path.
 const LEFT_OUT: &[&str] = &[
@@ -49,7 +66,7 @@ pub fn add(layer: &mut Layer, package: &str, cache: &Path) -> Result<()> {
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = entry.path()?.to_string_lossy().trim_start_matches("./").trim_end_matches('/').to_owned();
-        if path.is_empty() || path.ends_with(".pod") || LEFT_OUT.iter().any(|left| path.starts_with(left)) {
+        if !is_wanted(package, &path) {
             continue;
         }
         let mode = entry.header().mode()?;
@@ -70,6 +87,14 @@ pub fn add(layer: &mut Layer, package: &str, cache: &Path) -> Result<()> {
     Ok(())
 }
 
+fn is_wanted(package: &str, path: &str) -> bool {
+    if path.is_empty() || path.ends_with(".pod") || LEFT_OUT.iter().any(|left| path.starts_with(left)) {
+        return false;
+    }
+    let Some((_, parts)) = PARTS.iter().find(|(name, _)| *name == package) else { return true };
+    path.rsplit('/').next().is_some_and(|file| parts.contains(&file))
+}
+
 /// Debian's busybox is built without this applet, which people use in every image.
 const PRINTENV: &str = r#"#!/bin/sh
 [ $# -eq 0 ] && exec env
@@ -80,9 +105,23 @@ done
 exit $missing
 "#;
 
+/// Newer busyboxes ask for names as they are; the one that tutorials use tries the search list, so this does.
+const NSLOOKUP: &str = r#"#!/bin/sh
+case "$1" in -*|*.|"") exec busybox nslookup "$@";; esac
+name=$1
+shift
+while read -r key words; do
+    case "$key" in search) domains=$words;; esac
+done < /etc/resolv.conf
+for domain in $domains; do
+    if said=$(busybox nslookup -type=a "$name.$domain" "$@" 2>/dev/null); then printf '%s\n' "$said"; exit; fi
+done
+exec busybox nslookup -type=a "$name" "$@"
+"#;
+
 /// A link in `/bin` for every applet of busybox, and what it lacks.
 pub fn link_applets(layer: &mut Layer, cache: &Path) -> Result<()> {
-    let unpacked = cache.join("busybox");
+    let unpacked = cache.join("unpacked");
     let program = unpacked.join("bin/busybox");
     if !program.exists() {
         let package = download(BUSYBOX, cache)?;
@@ -93,6 +132,7 @@ pub fn link_applets(layer: &mut Layer, cache: &Path) -> Result<()> {
             layer.link(&format!("bin/{applet}"), "busybox")?;
         }
     }
+    layer.file("bin/nslookup", NSLOOKUP.as_bytes(), 0o755)?;
     layer.file("bin/printenv", PRINTENV.as_bytes(), 0o755)
 }
 

@@ -63,7 +63,7 @@ const GROUP: Text =
 const BUSYBOX: Recipe = Recipe {
     file: "busybox",
     names: &["docker.io/library/busybox:latest", "docker.io/library/busybox:1.28", "docker.io/library/busybox:1.36"],
-    packages: &["busybox-static"],
+    packages: &["busybox", "libc6"],
     folders: &[
         ("tmp", 0o1777),
         ("root", 0o700),
@@ -77,17 +77,8 @@ const BUSYBOX: Recipe = Recipe {
     ..Recipe::BASE
 };
 
-const NGINX_PACKAGES: &[&str] = &[
-    "busybox-static",
-    "libc6",
-    "libcrypt1",
-    "libpcre2-8-0",
-    "libssl3",
-    "zlib1g",
-    "libgcc-s1",
-    "nginx",
-    "nginx-common",
-];
+const NGINX_PACKAGES: &[&str] =
+    &["busybox", "libc6", "libcrypt1", "libpcre2-8-0", "libssl3", "zlib1g", "libgcc-s1", "nginx", "nginx-common"];
 const NGINX_CONF: Text = Text {
     path: "etc/nginx/nginx.conf",
     text: "user nginx;\nworker_processes 1;\nerror_log /var/log/nginx/error.log notice;\npid /run/nginx.pid;\n\
@@ -178,7 +169,7 @@ const WEB_APP: Recipe = Recipe {
 const PERL: Recipe = Recipe {
     file: "perl",
     names: &["docker.io/library/perl:5.34.0", "docker.io/library/perl:latest"],
-    packages: &["busybox-static", "libc6", "libcrypt1", "perl-base", "perl-modules-5.36"],
+    packages: &["busybox", "libc6", "libcrypt1", "perl-base", "perl-modules-5.36"],
     command: &["perl", "-de0"],
     ..Recipe::BASE
 };
@@ -187,7 +178,7 @@ const PERL: Recipe = Recipe {
 const FLUENTD: Recipe = Recipe {
     file: "fluentd",
     names: &["quay.io/fluentd_elasticsearch/fluentd:v2.5.2"],
-    packages: &["busybox-static"],
+    packages: &["busybox", "libc6"],
     command: &["sh", "-c", "tail -F /var/log/pods/*/*/*.log"],
     ..Recipe::BASE
 };
@@ -196,7 +187,7 @@ const NET_TOOLS: Recipe = Recipe {
     file: "net-tools",
     names: &["docker.io/nicolaka/netshoot:latest", "docker.io/curlimages/curl:latest"],
     packages: &[
-        "busybox-static",
+        "busybox",
         "libc6",
         "libgcc-s1",
         "libcrypt1",
