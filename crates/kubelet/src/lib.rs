@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use client::Client;
 use tokio_util::sync::CancellationToken;
 
+pub use drive::Place;
 pub use drive::cri::{EventStream, Images, Runtime, Service};
 pub use plan::config::facts::Folders;
 pub use server::Serving;
@@ -54,5 +55,19 @@ pub struct Config {
 /// # Errors
 /// It cannot begin: no runtime, no folders. Later troubles are told in the node's and the pods' status.
 pub async fn run(config: Config, client: Client, runtime: Runtime, stop: CancellationToken) -> anyhow::Result<()> {
-    drive::run(config, client, runtime, stop).await
+    drive::run(config, client, runtime, None, stop).await
+}
+
+/// [`run`] on another ground than this machine: a simulated one.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_at(
+    place: Place,
+    config: Config,
+    client: Client,
+    runtime: Runtime,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    drive::run(config, client, runtime, Some(place), stop).await
 }

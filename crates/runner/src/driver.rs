@@ -85,7 +85,9 @@ impl Driver {
             }
             let timer = queue.next_timer();
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
+                () = sleep_until(timer) => self.fire(&mut queue),
                 Some(turned) = turns.next() => {
                     // Times are remembered as long as somebody means to come back for them.
                     if turned.end == (End::Done { wake: None }) {
@@ -94,7 +96,6 @@ impl Driver {
                     self.finish(&mut queue, turned);
                 }
                 () = self.inbox.rung() => {}
-                () = sleep_until(timer) => self.fire(&mut queue),
             }
         }
         while turns.next().await.is_some() {}

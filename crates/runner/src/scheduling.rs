@@ -57,6 +57,7 @@ enum Written {
 impl Driver {
     async fn run(mut self, pods: &Cache<Pod>, nodes: &Cache<Node>, stop: &CancellationToken) {
         tokio::select! {
+            biased;
             () = async { tokio::join!(pods.synced(), nodes.synced()); } => {}
             () = stop.cancelled() => return,
         }
@@ -78,9 +79,10 @@ impl Driver {
             }
             let due = self.due();
             tokio::select! {
+                biased;
+                Some(ended) = self.writes.join_next() => if let Ok(written) = ended { self.written(written) },
                 change = pod_changes.next() => self.pod(change),
                 change = node_changes.next() => self.node(change),
-                Some(ended) = self.writes.join_next() => if let Ok(written) = ended { self.written(written) },
                 () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
                 () = stop.cancelled() => return,
             }

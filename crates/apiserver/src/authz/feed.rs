@@ -121,6 +121,7 @@ async fn follow(
     let spawn = registry.world().spawn.clone();
     spawn(Box::pin(async move {
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = feed.run() => {}
         }

@@ -16,12 +16,13 @@ mod snapshot;
 mod source;
 mod subscription;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use machinery::key::Key;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use snapshot::{Entry, Snapshot};
@@ -40,7 +41,8 @@ struct Shared<T: ?Sized> {
     source: Source<T>,
     state: ArcSwap<Snapshot<T>>,
     listeners: Mutex<Vec<Arc<Listener<T>>>>,
-    synced: watch::Sender<bool>,
+    synced: AtomicBool,
+    first_list: Notify,
     relist: Notify,
     /// Lists begun so far.
     lists: AtomicU64,
@@ -61,9 +63,18 @@ impl<T: ?Sized + Send + Sync + 'static> Cache<T> {
     /// A cache of what `source` selects, empty until [`Cache::run`] has listed.
     pub fn new(client: Client, source: Source<T>, world: World) -> Self {
         let state = ArcSwap::from_pointee(Snapshot::empty(&source.indexes));
-        let (synced, _) = watch::channel(false);
-        let (listeners, relist, lists) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
-        Self { shared: Arc::new(Shared { client, world, source, state, listeners, synced, relist, lists }) }
+        let shared = Shared {
+            client,
+            world,
+            source,
+            state,
+            listeners: Mutex::default(),
+            synced: AtomicBool::new(false),
+            first_list: Notify::new(),
+            relist: Notify::new(),
+            lists: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Lists and watches until `stop`; never gives up.
@@ -86,14 +97,17 @@ impl<T: ?Sized + Send + Sync + 'static> Cache<T> {
     }
 
     pub fn is_synced(&self) -> bool {
-        *self.shared.synced.borrow()
+        self.shared.synced.load(Ordering::SeqCst)
     }
 
     /// Waits for the first list.
     pub async fn synced(&self) {
-        let mut seen = self.shared.synced.subscribe();
-        // The sender lives in `self`, so waiting cannot fail while we are here.
-        let _ = seen.wait_for(|synced| *synced).await;
+        let mut listed = pin!(self.shared.first_list.notified());
+        // Listening begins before looking: a list that comes in between is heard.
+        listed.as_mut().enable();
+        if !self.is_synced() {
+            listed.await;
+        }
     }
 
     /// Lists again as soon as possible: for a caller who waited too long for what must have come. Answers the

@@ -104,8 +104,8 @@ async fn list<T: ?Sized + Send + Sync + 'static>(shared: &Shared<T>) -> Result<(
     state.at(list.revision);
     state.listed(number);
     publish(shared, state, &changes);
-    // Nobody may be waiting yet; the value is what counts.
-    shared.synced.send_replace(true);
+    shared.synced.store(true, Ordering::SeqCst);
+    shared.first_list.notify_waiters();
     Ok(())
 }
 
@@ -121,8 +121,9 @@ async fn watch<T: ?Sized + Send + Sync + 'static>(shared: &Shared<T>) -> End {
     };
     loop {
         let event = tokio::select! {
-            event = events.next() => event,
+            biased;
             () = shared.relist.notified() => return End::Relist,
+            event = events.next() => event,
         };
         match event {
             None => return End::Resume(Ok(())),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use client::Client;
 use client::cache::Cache;
+use client::{Client, World};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use tokio::sync::{Notify, mpsc, watch};
@@ -57,6 +57,7 @@ impl Mailboxes {
 
 pub struct Context {
     pub config: Config,
+    pub world: World,
     pub client: Client,
     pub runtime: Runtime,
     /// `kybern`, as the runtime names itself.
@@ -89,6 +90,6 @@ impl Context {
     }
 
     pub fn now(&self) -> Timestamp {
-        Timestamp::now()
+        (self.world.now)()
     }
 }

@@ -34,7 +34,7 @@ use anyhow::Context as _;
 use client::cache::{Cache, Source};
 use client::{Client, World};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
-use rpc::cri::VersionRequest;
+use rpc::cri::{VersionRequest, VersionResponse};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -43,8 +43,10 @@ use tonic::Request;
 use crate::Config;
 use crate::plan::config::dns::Resolv;
 use crate::plan::config::facts;
+use crate::plan::node::Machine;
 use context::{Context, Mailboxes};
 use cri::Runtime;
+use hands::{Hands, Real};
 use recorder::Recorder;
 use refs::References;
 
@@ -52,7 +54,7 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-fn facts(config: &Config) -> facts::Node {
+fn facts(config: &Config, machine: &Machine) -> facts::Node {
     facts::Node {
         name: config.node_name.clone(),
         ips: config.node_ips.iter().map(ToString::to_string).collect(),
@@ -60,8 +62,8 @@ fn facts(config: &Config) -> facts::Node {
         cluster_dns: config.cluster_dns.clone(),
         resolv: Resolv::parse(&read(&config.resolv_conf)),
         hosts: read(Path::new("/etc/hosts")),
-        cpu_milli: machine::cpus() * 1000,
-        memory_bytes: machine::memory_bytes(),
+        cpu_milli: machine.cpus * 1000,
+        memory_bytes: machine.memory_bytes,
         cgroup_root: config.cgroup_root.clone(),
     }
 }
@@ -72,9 +74,11 @@ fn context(
     client: Client,
     runtime: Runtime,
     runtime_name: String,
+    world: World,
+    machine: &Machine,
 ) -> (Arc<Context>, impl Future<Output = ()> + Send + 'static) {
-    let facts = facts(&config);
-    let (recorder, writer) = Recorder::new(client.clone(), &config.node_name);
+    let facts = facts(&config, machine);
+    let (recorder, writer) = Recorder::new(client.clone(), world, &config.node_name);
     let cache_of = |name: &str| (format!("spec.nodeName={name}"), format!("metadata.name={name}"));
     let (of_node, named) = cache_of(&config.node_name);
     let mailboxes = Mailboxes::default();
@@ -84,14 +88,15 @@ fn context(
         let _ = told.tell(uid, event::Event::Refs);
     });
     let context = Context {
-        pods: Cache::new(client.clone(), Source::<Pod>::typed().fields(&of_node), World::real()),
-        node: Cache::new(client.clone(), Source::<Node>::typed().fields(&named), World::real()),
-        services: Cache::new(client.clone(), Source::<Service>::typed(), World::real()),
-        references: References::new(client.clone(), notify),
+        pods: Cache::new(client.clone(), Source::<Pod>::typed().fields(&of_node), world),
+        node: Cache::new(client.clone(), Source::<Node>::typed().fields(&named), world),
+        services: Cache::new(client.clone(), Source::<Service>::typed(), world),
+        references: References::new(client.clone(), world, notify),
         tokens: tokens::Keyring::default(),
         node_changed: Notify::new(),
         runtime_events: watch::Sender::new(0),
         config,
+        world,
         client,
         runtime,
         runtime_name,
@@ -105,21 +110,42 @@ fn context(
 #[cfg(test)]
 mod tests;
 
-/// Runs the kubelet until `stop`: registers the node, then keeps its pods as the API says.
+/// The ground that a kubelet stands on besides its runtime.
+pub struct Place {
+    pub world: World,
+    pub machine: Machine,
+    pub hands: Box<dyn FnOnce(Arc<Context>) -> Arc<dyn Hands> + Send>,
+}
+
+/// The machine that this process runs on.
+fn real(config: &Config, version: &VersionResponse) -> Place {
+    let machine = machine::look(config, version);
+    Place { world: World::real(), machine, hands: Box::new(|cx| Arc::new(Real(cx))) }
+}
+
+/// Runs the kubelet until `stop`: registers the node, then keeps its pods as the API says. Without a `place` it
+/// stands on this machine.
 ///
 /// # Errors
 /// The runtime does not say its version, or the node's folders cannot be made.
-pub async fn run(config: Config, client: Client, runtime: Runtime, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(
+    config: Config,
+    client: Client,
+    runtime: Runtime,
+    place: Option<Place>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let request = Request::new(VersionRequest { version: "0.1.0".into() });
     let version = runtime.service.version(request).await.context("the runtime does not say its version")?.into_inner();
     for folder in [&config.folders.kubelet, &config.folders.pod_logs, &config.folders.container_logs] {
         std::fs::create_dir_all(folder).with_context(|| format!("folder {folder} cannot be made"))?;
     }
-    let machine = machine::look(&config, &version);
-    let (cx, events) = context(config, client.clone(), runtime, version.runtime_name.clone());
+    let Place { world, machine, hands } = place.unwrap_or_else(|| real(&config, &version));
+    let (cx, events) = context(config, client.clone(), runtime, version.runtime_name.clone(), world, &machine);
+    let hands = hands(cx.clone());
     let mut parts = JoinSet::new();
     parts.spawn(events);
-    let Some(registered) = node::register(&client, &cx.config, &machine, &stop).await else { return Ok(()) };
+    let Some(registered) = node::register(&client, world, &cx.config, &machine, &stop).await else { return Ok(()) };
     cx.recorder.node("Normal", "Starting", "Starting kubelet.");
     let (pods, nodes, services) = (cx.pods.clone(), cx.node.clone(), cx.services.clone());
     let (a, b, c) = (stop.clone(), stop.clone(), stop.clone());
@@ -127,13 +153,13 @@ pub async fn run(config: Config, client: Client, runtime: Runtime, stop: Cancell
     parts.spawn(async move { nodes.run(b).await });
     parts.spawn(async move { services.run(c).await });
     parts.spawn(node::report(cx.clone(), registered.clone(), machine, stop.clone()));
-    parts.spawn(node::lease(client, registered, stop.clone()));
+    parts.spawn(node::lease(client, world, registered, stop.clone()));
     parts.spawn(rotate::run(cx.clone(), stop.clone()));
     parts.spawn(pods::listen(cx.clone(), stop.clone()));
     if let Some(serving) = cx.config.serving.clone() {
         parts.spawn(crate::server::run(cx.clone(), serving, stop.clone()));
     }
-    pods::run(cx.clone(), stop.clone()).await;
+    pods::run(cx.clone(), hands, stop.clone()).await;
     stop.cancelled().await;
     parts.shutdown().await;
     Ok(())

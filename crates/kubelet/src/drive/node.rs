@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, Patch};
+use client::{Client, Patch, World};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::{Node, NodeStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
@@ -29,24 +29,31 @@ const RETRY: Duration = Duration::from_millis(200);
 /// Registers the node; tries until the API server answers.
 pub async fn register(
     client: &Client,
+    world: World,
     config: &crate::Config,
     machine: &Machine,
     stop: &CancellationToken,
 ) -> Option<Arc<Node>> {
     loop {
-        match register_once(client, config, machine).await {
+        match register_once(client, world, config, machine).await {
             Ok(node) => return Some(node),
             Err(e) => tracing::warn!("node {} was not registered: {e}", machine.name),
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => return None,
             () = tokio::time::sleep(RETRY) => {}
         }
     }
 }
 
-async fn register_once(client: &Client, config: &crate::Config, machine: &Machine) -> Result<Arc<Node>, Status> {
-    let mut wanted = node::object(machine, jiff::Timestamp::now());
+async fn register_once(
+    client: &Client,
+    world: World,
+    config: &crate::Config,
+    machine: &Machine,
+) -> Result<Arc<Node>, Status> {
+    let mut wanted = node::object(machine, (world.now)());
     if let Some(labels) = &mut wanted.metadata.labels {
         labels.extend(config.labels.clone());
     }
@@ -88,6 +95,7 @@ pub async fn report(cx: Arc<Context>, registered: Arc<Node>, mut machine: Machin
         // A runtime that is not ready is asked again: it has no event for becoming ready.
         let wait = if machine.unready.is_empty() && sent { due } else { now + RETRY };
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep_until(wait) => {}
             _ = nodes.next() => {}
@@ -147,23 +155,24 @@ fn ready(status: &NodeStatus) -> bool {
 }
 
 /// Renews the node's lease; a lease that somebody deleted is made again.
-pub async fn lease(client: Client, node: Arc<Node>, stop: CancellationToken) {
+pub async fn lease(client: Client, world: World, node: Arc<Node>, stop: CancellationToken) {
     let mut beats = tokio::time::interval(LEASE_RENEW);
     beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             _ = beats.tick() => {}
         }
-        if let Err(e) = renew(&client, &node).await {
+        if let Err(e) = renew(&client, world, &node).await {
             tracing::warn!("the lease of the node was not renewed: {e}");
         }
     }
 }
 
-async fn renew(client: &Client, node: &Node) -> Result<(), Status> {
+async fn renew(client: &Client, world: World, node: &Node) -> Result<(), Status> {
     let name = node.metadata.name.clone().unwrap_or_default();
-    let now = jiff::Timestamp::now();
+    let now = (world.now)();
     let patch = json!({"spec": {"holderIdentity": name, "leaseDurationSeconds": LEASE_S,
         "renewTime": machinery::time::format_micro(now)}});
     match client.patch::<Lease>(LEASE_NAMESPACE, &name, "", Patch::Merge(patch)).await {

@@ -18,7 +18,7 @@ use tonic::Request;
 
 use super::context::Context;
 use super::event::Event;
-use super::hands::{Hands, Real};
+use super::hands::Hands;
 use super::task::{self, Start};
 use crate::plan::config::labels;
 use crate::plan::{admit, container_status, spec};
@@ -44,15 +44,15 @@ struct Pods {
 }
 
 /// Runs the pods of this node until `stop`.
-pub async fn run(cx: Arc<Context>, stop: CancellationToken) {
+pub async fn run(cx: Arc<Context>, hands: Arc<dyn Hands>, stop: CancellationToken) {
     let mut changes = cx.pods.subscribe();
     tokio::select! {
+        biased;
         () = stop.cancelled() => return,
         () = async { tokio::join!(cx.pods.synced(), cx.node.synced()); } => {}
     }
     let Some(sandboxes) = first_list(&cx, &stop).await else { return };
     let adopted = sandboxes.iter().filter_map(|s| s.labels.get(labels::POD_UID).cloned()).collect();
-    let hands = Arc::new(Real(cx.clone()));
     let mut pods = Pods {
         cx,
         hands,
@@ -80,6 +80,7 @@ async fn first_list(cx: &Context, stop: &CancellationToken) -> Option<Vec<PodSan
             Err(e) => tracing::warn!("the runtime did not list its sandboxes: {}", e.message()),
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => return None,
             () = tokio::time::sleep(RUNTIME_RETRY) => {}
         }
@@ -91,6 +92,7 @@ impl Pods {
         let stop = self.stop.clone();
         loop {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 change = changes.next() => self.change(change),
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
@@ -219,10 +221,12 @@ fn phase(pod: &Pod) -> &str {
 pub async fn listen(cx: Arc<Context>, stop: CancellationToken) {
     loop {
         let pause = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             pause = stream(&cx) => pause,
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use client::{Client, Patch};
+use client::{Client, Patch, World};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, EventSource, Node, ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -56,9 +56,9 @@ fn pod_reference(pod: &Pod, container: Option<&str>) -> ObjectReference {
 
 impl Recorder {
     /// The entrance and the task that writes.
-    pub fn new(client: Client, node: &str) -> (Self, impl Future<Output = ()> + Send + 'static + use<>) {
+    pub fn new(client: Client, world: World, node: &str) -> (Self, impl Future<Output = ()> + Send + 'static + use<>) {
         let (queue, inbox) = mpsc::channel(QUEUE_EVENTS_MAX);
-        (Self { queue, node: node.to_owned() }, write(client, inbox, node.to_owned()))
+        (Self { queue, node: node.to_owned() }, write(client, world, inbox, node.to_owned()))
     }
 
     pub fn pod(
@@ -117,11 +117,11 @@ impl Memory {
     }
 }
 
-async fn write(client: Client, mut inbox: mpsc::Receiver<Note>, node: String) {
+async fn write(client: Client, world: World, mut inbox: mpsc::Receiver<Note>, node: String) {
     let mut memory = Memory::default();
     let mut last_nanos = 0;
     while let Some(note) = inbox.recv().await {
-        let now = Timestamp::now();
+        let now = (world.now)();
         let about = &note.about;
         let of = |s: &Option<String>| s.clone().unwrap_or_default();
         let same = (of(&about.uid), of(&about.field_path), note.reason.clone(), note.message.clone());

@@ -28,20 +28,21 @@ type Table<T> = Mutex<BTreeMap<(String, String), Watched<T>>>;
 /// All references of this node.
 pub struct References {
     client: Client,
+    world: World,
     notify: Notify,
     config_maps: Table<ConfigMap>,
     secrets: Table<Secret>,
 }
 
 impl References {
-    pub fn new(client: Client, notify: Notify) -> Self {
-        Self { client, notify, config_maps: Table::default(), secrets: Table::default() }
+    pub fn new(client: Client, world: World, notify: Notify) -> Self {
+        Self { client, world, notify, config_maps: Table::default(), secrets: Table::default() }
     }
 
     /// The pod refers to exactly these from now on.
     pub fn hold(&self, uid: &str, namespace: &str, names: &Names) {
-        hold(&self.client, &self.notify, &self.config_maps, uid, namespace, &names.config_maps);
-        hold(&self.client, &self.notify, &self.secrets, uid, namespace, &names.secrets);
+        hold(self, &self.config_maps, uid, namespace, &names.config_maps);
+        hold(self, &self.secrets, uid, namespace, &names.secrets);
     }
 
     /// The pod refers to nothing any more.
@@ -60,28 +61,21 @@ impl References {
     }
 }
 
-fn hold<T: client::Typed>(
-    client: &Client,
-    notify: &Notify,
-    table: &Table<T>,
-    uid: &str,
-    namespace: &str,
-    names: &BTreeSet<String>,
-) {
+fn hold<T: client::Typed>(all: &References, table: &Table<T>, uid: &str, namespace: &str, names: &BTreeSet<String>) {
     release(table, uid, &|key| key.0 == namespace && names.contains(&key.1));
     let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
     for name in names {
         let key = (namespace.to_owned(), name.clone());
-        let watched = table.entry(key).or_insert_with(|| watch(client, notify, namespace, name));
+        let watched = table.entry(key).or_insert_with(|| watch(all, namespace, name));
         watched.users.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned());
     }
 }
 
-fn watch<T: client::Typed>(client: &Client, notify: &Notify, namespace: &str, name: &str) -> Watched<T> {
+fn watch<T: client::Typed>(all: &References, namespace: &str, name: &str) -> Watched<T> {
     let source = Source::<T>::typed().namespace(namespace).fields(&format!("metadata.name={name}"));
-    let cache = Cache::new(client.clone(), source, World::real());
+    let cache = Cache::new(all.client.clone(), source, all.world);
     let (users, stop) = (Arc::new(Mutex::new(BTreeSet::new())), CancellationToken::new());
-    let (told, notify) = (users.clone(), notify.clone());
+    let (told, notify) = (users.clone(), all.notify.clone());
     cache.listen(Box::new(move |_| {
         let users: Vec<String> = told.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
         users.iter().for_each(|uid| notify(uid));

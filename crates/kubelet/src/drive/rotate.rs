@@ -25,6 +25,7 @@ pub async fn run(cx: Arc<Context>, stop: CancellationToken) {
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             _ = looks.tick() => {}
         }

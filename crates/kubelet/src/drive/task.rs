@@ -122,6 +122,7 @@ pub async fn run(
             break;
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => break,
             more = task.hear() => if !more { break },
         }
@@ -279,6 +280,7 @@ impl Task {
             }
         };
         tokio::select! {
+            biased;
             event = self.inbox.recv() => match event {
                 Some(event) => self.apply(event),
                 None => return false,

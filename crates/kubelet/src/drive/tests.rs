@@ -18,6 +18,7 @@ use super::cri::Observed;
 use super::event::Event;
 use super::hands::{Failed, Hands, Outcome, Scene};
 use super::task::{self, Start};
+use crate::plan::node::Machine;
 use crate::plan::seen::{Container, Sandbox, State};
 use crate::plan::spec;
 use crate::plan::step::Step;
@@ -176,7 +177,15 @@ fn pod(spec: Value) -> Pod {
 fn start(spec: Value) -> World {
     let api = Arc::new(Api { status: Mutex::new(json!({})) });
     let runtime = super::remote::connect("/nonexistent".into());
-    let (cx, events) = super::context(config(), client::Client::new(api.clone()), runtime, "kybern".into());
+    let machine = Machine::default();
+    let (cx, events) = super::context(
+        config(),
+        client::Client::new(api.clone()),
+        runtime,
+        "kybern".into(),
+        client::World::real(),
+        &machine,
+    );
     tokio::spawn(events);
     let (memory, pod) = (Arc::new(Memory::default()), Arc::new(pod(spec)));
     let inbox = cx.mailboxes.open("u");

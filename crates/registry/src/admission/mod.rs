@@ -91,6 +91,7 @@ impl Registry {
             false
         };
         tokio::select! {
+            biased;
             came = comes => came,
             () = (self.world.sleep)(AWAITED) => false,
         }

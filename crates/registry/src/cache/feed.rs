@@ -147,19 +147,19 @@ impl Cache {
             let fan = self.fan();
             turns.iter().for_each(|turn| fan.send(turn));
         }
-        self.seen.send_modify(|seen| *seen = Seen::Revision(seen.revision().max(last.revision)));
+        self.seen.go_on(|seen| Seen::Revision(seen.revision().max(last.revision)));
     }
 
     fn replace(&self, state: State) {
         let revision = state.revision();
         *self.write() = state;
         self.fan().close();
-        self.seen.send_modify(|seen| *seen = Seen::Revision(revision));
+        self.seen.go_on(|_| Seen::Revision(revision));
     }
 
     fn close(&self, why: &str) {
         tracing::info!(why, "the cache follows the store no longer");
         self.fan().close();
-        self.seen.send_modify(|seen| *seen = Seen::Closed(seen.revision()));
+        self.seen.go_on(|seen| Seen::Closed(seen.revision()));
     }
 }

@@ -12,6 +12,7 @@ mod fan;
 mod feed;
 mod held;
 mod history;
+mod progress;
 mod state;
 mod tail;
 
@@ -21,32 +22,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use api::Kind;
 use bytes::Bytes;
 use machinery::object::Object;
-use tokio::sync::watch;
 
 pub use fan::Lane;
 pub use feed::{feed, open};
 pub use held::{Held, Projection};
 pub use history::{Limits, Turn};
+use progress::{Progress, Seen};
 pub use state::{Objects, State};
 pub use tail::{Ended, From, Tail};
 
 use crate::world::World;
-
-/// How far the cache is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    Revision(u64),
-    /// The store is gone; nothing newer will come.
-    Closed(u64),
-}
-
-impl Seen {
-    fn revision(self) -> u64 {
-        match self {
-            Seen::Revision(revision) | Seen::Closed(revision) => revision,
-        }
-    }
-}
 
 /// Why a revision was not reached.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,13 +44,13 @@ pub struct Cache {
     state: RwLock<State>,
     fan: Mutex<fan::Fan>,
     hints: Mutex<BTreeMap<Bytes, (Bytes, Projection)>>,
-    seen: watch::Sender<Seen>,
+    seen: Progress,
     world: World,
 }
 
 impl Cache {
     fn new(state: State, world: World) -> Self {
-        let seen = watch::Sender::new(Seen::Revision(state.revision()));
+        let seen = Progress::new(Seen::Revision(state.revision()));
         Self { state: RwLock::new(state), fan: Mutex::default(), hints: Mutex::default(), seen, world }
     }
 
@@ -87,7 +72,7 @@ impl Cache {
 
     /// The newest revision that was applied and handed to all watchers.
     pub fn revision(&self) -> u64 {
-        self.seen.borrow().revision()
+        self.seen.get().revision()
     }
 
     pub fn get(&self, collection: &str, key: &str) -> Option<Arc<Held>> {
@@ -109,13 +94,11 @@ impl Cache {
         if self.revision() >= revision {
             return Ok(());
         }
-        let mut seen = self.seen.subscribe();
-        let done = seen.wait_for(|s| s.revision() >= revision || matches!(s, Seen::Closed(_)));
         tokio::select! {
-            reached = done => match reached.map(|s| *s) {
-                Ok(Seen::Revision(_)) => Ok(()),
-                Ok(Seen::Closed(at)) if at >= revision => Ok(()),
-                _ => Err(NotSeen::Closed),
+            biased;
+            reached = self.seen.reach(revision) => match reached {
+                Seen::Closed(at) if at < revision => Err(NotSeen::Closed),
+                _ => Ok(()),
             },
             () = (self.world.sleep)(timeout) => Err(NotSeen::TimedOut { current: self.revision() }),
         }
