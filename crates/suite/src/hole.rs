@@ -8,6 +8,18 @@ pub fn matches(expected: &str, actual: &str) -> bool {
     lines_match(&expected, &actual)
 }
 
+/// The output with every line as the expected text has it, where one of its lines matches: what is left differs.
+pub fn filled(expected: &str, actual: &str) -> String {
+    let expected = lines(expected);
+    let mut filled = String::new();
+    for found in lines(actual) {
+        let wanted = expected.iter().find(|wanted| line_matches(wanted, found));
+        filled.push_str(wanted.unwrap_or(&found));
+        filled.push('\n');
+    }
+    filled
+}
+
 fn lines(text: &str) -> Vec<&str> {
     text.trim_end().lines().map(str::trim_end).collect()
 }
@@ -68,5 +80,6 @@ mod tests {
         assert!(!matches("first\nlast", "first\n1\nlast"));
         assert!(matches("[a b]", "[a b]"));
         assert!(!matches("a [AGE]", "a"));
+        assert_eq!(filled("a  [AGE]\nb", "a 12s\nc\n"), "a  [AGE]\nc\n");
     }
 }

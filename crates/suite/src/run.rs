@@ -66,6 +66,7 @@ fn hold(always: &[&Command], world: &mut dyn World) -> Result<(), String> {
 }
 
 fn difference(command: &Command, said: &str) -> String {
-    let diff = TextDiff::from_lines(command.expected.as_str(), said);
-    format!("$ {}\n{}", command.line, diff.unified_diff().header("expected", "said"))
+    let said = hole::filled(&command.expected, said);
+    let diff = TextDiff::from_lines(command.expected.as_str(), said.as_str());
+    format!("$ {}\n{}", command.line, diff.unified_diff().context_radius(1).header("expected", "said"))
 }
