@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +16,16 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::authn::Peer;
+use crate::streams::ByteStream;
 use crate::tls::Tls;
 use crate::wire::Body;
 
@@ -80,6 +84,24 @@ pub async fn serve(listener: TcpListener, tls: Arc<Tls>, handler: Handler, stop:
     }
 }
 
+/// Serves what comes as pipes instead of sockets: a client in the same process that wants to speak HTTPS, as a
+/// simulated cluster's.
+pub async fn serve_pipes(
+    mut pipes: mpsc::Receiver<Box<dyn ByteStream>>,
+    tls: Arc<Tls>,
+    handler: Handler,
+    stop: CancellationToken,
+) {
+    let acceptor = TlsAcceptor::from(tls.config.clone());
+    let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut conversations = JoinSet::new();
+    while let Some(Some(pipe)) = stop.run_until_cancelled(pipes.recv()).await {
+        conversations.spawn(converse(pipe, remote, acceptor.clone(), tls.clone(), handler.clone(), stop.clone()));
+        while conversations.try_join_next().is_some() {}
+    }
+    conversations.join_all().await;
+}
+
 async fn connection(
     socket: TcpStream,
     remote: SocketAddr,
@@ -90,6 +112,18 @@ async fn connection(
 ) -> Result<(), String> {
     socket.set_nodelay(true).map_err(|e| e.to_string())?;
     keep_alive(&socket).map_err(|e| e.to_string())?;
+    converse(socket, remote, acceptor, tls, handler, stop).await
+}
+
+/// Handshake and requests, whatever carries the bytes.
+async fn converse(
+    socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    remote: SocketAddr,
+    acceptor: TlsAcceptor,
+    tls: Arc<Tls>,
+    handler: Handler,
+    stop: CancellationToken,
+) -> Result<(), String> {
     let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await;
     let stream = shaken.map_err(|_| "TLS handshake timed out".to_owned())?.map_err(|e| e.to_string())?;
     let peer = Arc::new(Peer::of(stream.get_ref().1.peer_certificates(), tls.clients.as_ref()));

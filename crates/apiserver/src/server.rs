@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use registry::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -18,7 +19,7 @@ use crate::listen::{self, Handler};
 use crate::metrics::Metrics;
 use crate::openapi::OpenApi;
 use crate::pki::Pki;
-use crate::streams::{Dialer, Streams, TlsDialer};
+use crate::streams::{ByteStream, Dialer, Streams, TlsDialer};
 use crate::tls::{self, Tls};
 
 /// How often certificates are looked at: renewal begins weeks before their end.
@@ -73,15 +74,7 @@ impl Server {
     /// The listener has no address.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
         let port = listener.local_addr().context("the API server's listener")?.port();
-        let door = Arc::new(Door {
-            front: self.front.clone(),
-            metrics: Metrics::default(),
-            openapi: OpenApi::default(),
-            streams: Streams { kubelets: self.kubelets },
-            address: SocketAddr::new(self.config.advertise_address, port).to_string(),
-            line: Line::default(),
-        });
-        let handler: Handler = Arc::new(move |request, connection| Box::pin(door.clone().answer(request, connection)));
+        let handler = self.handler(port);
         let renewal = renew(self.config.clone(), self.tls.clone());
         let identity = lease::keep(self.front, &self.config.hostname);
         tokio::select! {
@@ -90,6 +83,24 @@ impl Server {
             never = identity => match never {},
         }
         Ok(())
+    }
+
+    /// Serves pipes of this process instead of a socket until `stop`; certificates are not renewed meanwhile.
+    pub async fn serve_pipes(self, pipes: mpsc::Receiver<Box<dyn ByteStream>>, stop: CancellationToken) {
+        let handler = self.handler(0);
+        listen::serve_pipes(pipes, self.tls, handler, stop).await;
+    }
+
+    fn handler(&self, port: u16) -> Handler {
+        let door = Arc::new(Door {
+            front: self.front.clone(),
+            metrics: Metrics::default(),
+            openapi: OpenApi::default(),
+            streams: Streams { kubelets: self.kubelets.clone() },
+            address: SocketAddr::new(self.config.advertise_address, port).to_string(),
+            line: Line::default(),
+        });
+        Arc::new(move |request, connection| Box::pin(door.clone().answer(request, connection)))
     }
 }
 

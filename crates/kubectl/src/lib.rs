@@ -18,13 +18,20 @@ mod remote;
 mod report;
 mod select;
 mod session;
+mod transfer;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
+use client::https::Dial;
 
 pub use failure::Failure;
+
+/// [`run`] against a server of this process that is reached through pipes: a simulated cluster's.
+pub async fn run_through(dial: Dial, words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    session::PIPES.scope(dial, run(words)).await
+}
 
 /// Runs a command line, `words` being what follows the program's name.
 pub async fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -2,13 +2,18 @@
 
 use clap::ArgMatches;
 use client::Client;
-use client::https::Https;
+use client::https::{Dial, Https};
 use client::kubeconfig;
 use tokio::sync::OnceCell;
 
 use crate::discovery::Discovery;
 use crate::failure::Result;
 use crate::flags;
+
+tokio::task_local! {
+    /// Pipes to a server of this process, which take the place of sockets.
+    pub static PIPES: Dial;
+}
 
 pub struct Session {
     pub https: Https,
@@ -27,7 +32,10 @@ impl Session {
         let access = kubeconfig::load(&flags::choice(matches)).await?;
         let given = flags::of(matches, "namespace");
         let namespace = if given.is_empty() { access.namespace().to_owned() } else { given.to_owned() };
-        let https = Https::new(access)?;
+        let https = match PIPES.try_with(Dial::clone) {
+            Ok(dial) => Https::through(access, dial)?,
+            Err(_) => Https::new(access)?,
+        };
         let client = https.client();
         Ok(Self { https, client, namespace, is_namespace_given: !given.is_empty(), discovery: OnceCell::new() })
     }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use http::Uri;
+use hyper::rt::{Read, Write};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use kube_client::Config;
 use kube_client::client::{Body, ConfigExt};
 use machinery::status::Status;
-use tower::{BoxError, ServiceBuilder};
+use tower::{BoxError, Service, ServiceBuilder};
 
 use super::chain;
 
@@ -26,7 +28,6 @@ pub fn open(config: &Config) -> Result<kube_client::Client, Status> {
     if let Some(proxy) = &config.proxy_url {
         return Err(Status::bad_request(format!("proxy-url {proxy}: connections through a proxy are not supported")));
     }
-    let refused = |error: kube_client::Error| Status::bad_request(chain(&error));
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
@@ -34,6 +35,18 @@ pub fn open(config: &Config) -> Result<kube_client::Client, Status> {
     connector.set_keepalive(Some(KEEPALIVE));
     connector.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
     connector.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+    over(config, connector)
+}
+
+/// [`open`], with what opens the connections.
+pub fn over<C>(config: &Config, connector: C) -> Result<kube_client::Client, Status>
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: Connection + Read + Write + Send + Unpin + 'static,
+    C::Future: Send + 'static,
+    C::Error: Into<BoxError>,
+{
+    let refused = |error: kube_client::Error| Status::bad_request(chain(&error));
     // The first caller of a process decides which cryptography TLS uses; a second one changes nothing.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let tls = config.rustls_https_connector_with_connector(connector).map_err(refused)?;

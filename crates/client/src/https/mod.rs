@@ -5,6 +5,7 @@
 
 mod answer;
 mod connection;
+mod pipe;
 mod request;
 pub mod socket;
 mod watch;
@@ -23,6 +24,8 @@ use machinery::status::Status;
 
 use crate::kubeconfig::Access;
 use crate::{Client, Events, Transport};
+
+pub use pipe::Dial;
 
 /// How often a server that says "later" (429, or 5xx with `Retry-After`) is asked again, as client-go does.
 const RETRIES_MAX: usize = 10;
@@ -54,6 +57,14 @@ impl Https {
     /// Certificates or keys that cannot be read, a credential plugin that cannot be started.
     pub fn new(access: Access) -> Result<Self, Status> {
         Ok(Self { inner: connection::open(&access.config)? })
+    }
+
+    /// [`Https::new`] over pipes of this process instead of sockets: a simulated cluster's server.
+    ///
+    /// # Errors
+    /// As [`Https::new`].
+    pub fn through(access: Access, dial: Dial) -> Result<Self, Status> {
+        Ok(Self { inner: connection::over(&access.config, pipe::Connector(dial))? })
     }
 
     /// This connection as a [`Client`].
