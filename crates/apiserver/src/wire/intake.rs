@@ -138,17 +138,20 @@ pub fn put_body(request: &mut Request, bytes: Bytes, headers: &HeaderMap) -> Res
         Verb::Delete | Verb::DeleteCollection if bytes.is_empty() => {}
         Verb::Delete | Verb::DeleteCollection => {
             let tree = match accept::sent(headers)? {
-                Sent::Yaml => from_yaml(&bytes)?,
+                Sent::Yaml => from_yaml(&bytes).map_err(Status::bad_request)?,
                 Sent::Json => from_json(&bytes)?,
                 Sent::Protobuf => protobuf::decode(&bytes)?,
             };
             query::delete_body(&tree, &mut request.options)?;
         }
-        Verb::Patch(PatchKind::Apply) => request.body = Body::Tree(from_yaml(&bytes)?),
+        Verb::Patch(PatchKind::Apply) => {
+            let refused = |why| Status::bad_request(format!("error decoding YAML: {why}"));
+            request.body = Body::Tree(from_yaml(&bytes).map_err(refused)?);
+        }
         Verb::Patch(_) => request.body = Body::Json(bytes),
         Verb::Create | Verb::Update => {
             request.body = match accept::sent(headers)? {
-                Sent::Yaml => Body::Tree(from_yaml(&bytes)?),
+                Sent::Yaml => Body::Tree(from_yaml(&bytes).map_err(|why| unrecognized(request, &why, &bytes))?),
                 Sent::Json => Body::Json(bytes),
                 Sent::Protobuf => Body::Tree(protobuf::decode(&bytes)?),
             };
@@ -157,10 +160,23 @@ pub fn put_body(request: &mut Request, bytes: Bytes, headers: &HeaderMap) -> Res
     Ok(())
 }
 
-fn from_yaml(bytes: &[u8]) -> Result<serde_json::Value, Status> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| Status::bad_request("error converting YAML to JSON: yaml: invalid UTF-8"))?;
-    yaml::parse(text).map_err(|e| Status::bad_request(format!("error converting YAML to JSON: {e}")))
+fn from_yaml(bytes: &[u8]) -> Result<serde_json::Value, String> {
+    let failed = |why: &dyn std::fmt::Display| format!("error converting YAML to JSON: {why}");
+    let text = std::str::from_utf8(bytes).map_err(|_| failed(&"yaml: invalid leading UTF-8 octet"))?;
+    yaml::parse(text).map_err(|e| failed(&e))
+}
+
+/// 400 that names what the body should have been.
+fn unrecognized(request: &Request, why: &str, bytes: &[u8]) -> Status {
+    let of_kind = api::by_plural(&request.group, &request.version, &request.resource);
+    let kind = match request.subresource.as_str() {
+        "scale" => "Scale",
+        "binding" => "Binding",
+        "eviction" => "Eviction",
+        "token" => "TokenRequest",
+        _ => of_kind.map_or("", |kind| kind.kind),
+    };
+    schema::unrecognized(kind, why, bytes)
 }
 
 fn from_json(bytes: &[u8]) -> Result<serde_json::Value, Status> {

@@ -31,7 +31,8 @@ pub fn taken_over(schema: &Schema, live: &Value, writer: &Writer<'_>) -> Fields 
 /// Writes what was applied now into the annotation, where there is one; one that became too large goes.
 pub fn follow(object: &mut Value, config: &Value, writer: &Writer<'_>) {
     let has = meta::annotation(object, ANNOTATION).is_some_and(|text| !text.is_empty());
-    if writer.manager != MANAGER || !has {
+    // What is applied to a Scale is no opinion about the object that it scales.
+    if writer.manager != MANAGER || !has || writer.subresource == "scale" {
         return;
     }
     let mut applied = config.clone();

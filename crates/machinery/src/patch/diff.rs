@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::lists::{are_maps, as_map, in_order, no_merge_key, shown};
+use super::lists::{are_maps, as_map, in_order, no_merge_key};
 use super::strategic::{Mode, merge_maps};
 use super::{DELETE_FROM, DIRECTIVE, ELEMENT_ORDER, RETAIN_KEYS, Refused, below};
-use crate::schema::{Node, Schema};
+use crate::schema::{Node, Schema, printed};
 use crate::status::Status;
 
 type Object = Map<String, Value>;
@@ -169,7 +169,7 @@ fn diff_lists_of_scalars(old: &[Value], new: &[Value], scope: Scope) -> ListDiff
     }
     if scope.deletions {
         diff.deleted = old.iter().filter(|item| !new.contains(item)).cloned().collect();
-        diff.deleted.sort_by_key(shown);
+        diff.deleted.sort_by_key(printed);
         diff.deleted.dedup();
     }
     if scope.deletions && !diff.deleted.is_empty() || scope.changes && old != new {
@@ -200,7 +200,7 @@ fn diff_lists_of_maps(old: &[Value], new: &[Value], place: Node<'_>, scope: Scop
     }
     if scope.deletions {
         let mut gone: Vec<_> = old.iter().filter(|o| !new.iter().any(|n| n[key] == o[key])).collect();
-        gone.sort_by_key(|item| shown(&item[key]));
+        gone.sort_by_key(|item| printed(&item[key]));
         items.extend(gone.into_iter().map(|item| json!({key: item[key], DIRECTIVE: "delete"})));
     }
     let same_order = old.len() == new.len() && old.iter().zip(new).all(|(o, n)| o[key] == n[key]);

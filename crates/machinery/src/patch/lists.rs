@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{DIRECTIVE, Refused};
+use crate::schema::printed;
 
 /// The value that an item is found by: itself in lists of scalars (empty key).
 pub fn identity<'a>(item: &'a Value, key: &str) -> Option<&'a Value> {
@@ -10,7 +11,7 @@ pub fn identity<'a>(item: &'a Value, key: &str) -> Option<&'a Value> {
 }
 
 pub fn no_merge_key(item: &Value, key: &str) -> Refused {
-    Refused::Other(format!("map: {item} does not contain declared merge key: {key}"))
+    Refused::Other(format!("map: {} does not contain declared merge key: {key}", printed(item)))
 }
 
 pub fn bad_type(expected: &str, actual: &Value) -> Refused {
@@ -58,7 +59,7 @@ pub fn are_maps(lists: &[&[Value]]) -> Result<Option<bool>, Refused> {
             Value::Null => 4,
         };
         if *sort.get_or_insert(this) != this {
-            let all: Vec<_> = lists.iter().map(|l| Value::Array(l.to_vec()).to_string()).collect();
+            let all: Vec<_> = lists.iter().map(|l| printed(&Value::Array(l.to_vec()))).collect();
             return Err(Refused::Other(format!("list element types are not identical: [{}]", all.join(" "))));
         }
     }
@@ -103,12 +104,4 @@ fn weave(server: Vec<Value>, patch: Vec<Value>, live: &[Value], key: &str) -> Ve
     woven.extend(left);
     woven.extend(right);
     woven
-}
-
-/// A scalar as Go prints it, for sorting.
-pub fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }

@@ -23,7 +23,7 @@ mod tests;
 pub use diff::{three_way, two_way};
 pub use json::json;
 pub use merge::{merge, merge_diff, three_way_merge};
-pub use strategic::strategic;
+pub use strategic::{left_of, strategic};
 
 use serde_json::Value;
 

@@ -11,7 +11,7 @@ use super::{
     BAD_DELETE_FROM, BAD_ELEMENT_ORDER, BAD_RETAIN_KEYS, DELETE_FROM, DIRECTIVE, ELEMENT_ORDER, RETAIN_KEYS, Refused,
     below, discard_nulls,
 };
-use crate::schema::{Node, Schema};
+use crate::schema::{Node, Schema, printed};
 use crate::status::Status;
 
 /// The tree with a strategic patch merged in; the result is not canonical yet.
@@ -41,10 +41,7 @@ pub(super) fn merge_maps(mut into: Object, mut patch: Object, node: Node<'_>, mo
         Some(directive) if directive == "delete" => return Ok(Object::new()),
         Some(directive) => {
             let map = Value::Object(patch);
-            return Err(Refused::Other(format!(
-                "unknown patch type: {} in map: {map}",
-                super::lists::shown(&directive)
-            )));
+            return Err(unknown_directive(&directive, &map));
         }
     }
     retain_keys(&mut into, &mut patch, mode)?;
@@ -62,6 +59,25 @@ pub(super) fn merge_maps(mut into: Object, mut patch: Object, node: Node<'_>, mo
         merge_field(&mut into, key, change, node, mode)?;
     }
     Ok(into)
+}
+
+fn unknown_directive(directive: &Value, map: &Value) -> Refused {
+    Refused::Other(format!("unknown patch type: {} in map: {}", printed(directive), printed(map)))
+}
+
+/// What upstream's merging leaves of a patch, which it prints when the outcome is no object: directives are taken
+/// out where they are carried out, and ordered lists with them.
+pub fn left_of(patch: &Value) -> Value {
+    match patch {
+        Value::Array(items) => Value::Array(items.iter().map(left_of).collect()),
+        Value::Object(map) => {
+            let ordered = |key: &str| map.contains_key(&format!("{ELEMENT_ORDER}/{key}"));
+            let gone = |key: &str| key == RETAIN_KEYS || key.starts_with(ELEMENT_ORDER) || ordered(key);
+            let left = map.iter().filter(|(key, _)| !gone(key));
+            Value::Object(left.map(|(key, value)| (key.clone(), left_of(value))).collect())
+        }
+        scalar => scalar.clone(),
+    }
 }
 
 fn merge_field(into: &mut Object, key: String, change: Value, node: Node<'_>, mode: Mode) -> Result<(), Refused> {
@@ -131,7 +147,7 @@ fn retain_keys(into: &mut Object, patch: &mut Object, mode: Mode) -> Result<(), 
     if mode == Mode::Combine {
         if into.get(RETAIN_KEYS).is_some_and(|have| *have != wanted) {
             let what = "are not deep equal: this may happen when calculating the 3-way diff patch";
-            return Err(Refused::Other(format!("{} and {wanted} {what}", into[RETAIN_KEYS])));
+            return Err(Refused::Other(format!("{} and {} {what}", printed(&into[RETAIN_KEYS]), printed(&wanted))));
         }
         into.insert(RETAIN_KEYS.to_owned(), wanted);
         return Ok(());
@@ -211,7 +227,7 @@ fn agrees_with_order(change: &[Value], order: &[Value], key: &str) -> Result<(),
             return Err(no_merge_key(item, key));
         }
         if !rest.any(|wanted| super::lists::identity(wanted, key) == super::lists::identity(item, key)) {
-            let (list, wanted) = (Value::Array(change.to_vec()), Value::Array(order.to_vec()));
+            let (list, wanted) = (printed(&Value::Array(change.to_vec())), printed(&Value::Array(order.to_vec())));
             let message = format!("The order in patch list:\n{list}\n doesn't match {ELEMENT_ORDER} list:\n{wanted}\n");
             return Err(Refused::Other(message));
         }
@@ -268,8 +284,7 @@ fn special_elements(mut live: Vec<Value>, patch: Vec<Value>, key: &str) -> Resul
                 return Err(Refused::Other("merging lists cannot yet be specified in the patch".into()));
             }
             Some(directive) => {
-                let shown = super::lists::shown(directive);
-                return Err(Refused::Other(format!("unknown patch type: {shown} in map: {item}")));
+                return Err(unknown_directive(directive, &item));
             }
         }
     }

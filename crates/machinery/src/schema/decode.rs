@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::canonical::{base64_error, fill_absent, is_zero, zero};
 use super::go::{cannot_unmarshal, type_name};
 use super::strict::{Unknown, cannot_be_handled};
-use super::syntax::unrecognized;
+use super::syntax::unreadable;
 use super::types::{Node, Schema, Struct, Type, Zero};
 use crate::status::Status;
 use crate::{quantity, time};
@@ -33,7 +33,7 @@ pub fn decode(schema: &Schema, json: &[u8]) -> Result<(Value, Vec<Unknown>), Sta
         Ok(value) => Ok((value.unwrap_or(Value::Null), context.unknown)),
         Err(_) => match context.failure {
             Some(failure) => Err(cannot_be_handled(schema, &failure)),
-            None => Err(unrecognized(schema, json)),
+            None => Err(unreadable(schema, json)),
         },
     }
 }
@@ -43,10 +43,18 @@ pub fn decode(schema: &Schema, json: &[u8]) -> Result<(Value, Vec<Unknown>), Sta
 /// # Errors
 /// 400 with upstream's message for values of a wrong type.
 pub fn check(schema: &Schema, tree: Value) -> Result<(Value, Vec<Unknown>), Status> {
+    convert(schema, tree).map_err(|why| cannot_be_handled(schema, &why))
+}
+
+/// The same, with the bare reason.
+///
+/// # Errors
+/// Go's words for a value of a wrong type.
+pub fn convert(schema: &Schema, tree: Value) -> Result<(Value, Vec<Unknown>), String> {
     let mut context = Context::default();
     match (Seed { node: schema.node(), named: "", context: &mut context }).deserialize(tree) {
         Ok(value) => Ok((value.unwrap_or(Value::Null), context.unknown)),
-        Err(error) => Err(cannot_be_handled(schema, &context.failure.unwrap_or_else(|| error.to_string()))),
+        Err(error) => Err(context.failure.unwrap_or_else(|| error.to_string())),
     }
 }
 

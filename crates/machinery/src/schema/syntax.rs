@@ -6,8 +6,11 @@ use crate::status::Status;
 /// As much of the body as upstream shows.
 const SHOWN_BYTES_MAX: usize = 30;
 
+/// As deep as the reader goes (Go's goes to 10,000); this scanner must not eat the stack either.
+const DEPTH_MAX: usize = 127;
+
 /// 400 for bytes that are no JSON object.
-pub(super) fn unrecognized(schema: &Schema, json: &[u8]) -> Status {
+pub(super) fn unreadable(schema: &Schema, json: &[u8]) -> Status {
     let why = syntax_error(json).unwrap_or_else(|| {
         let what = match json.iter().find(|b| !b.is_ascii_whitespace()) {
             Some(b'[') => "array",
@@ -18,10 +21,13 @@ pub(super) fn unrecognized(schema: &Schema, json: &[u8]) -> Status {
         let into = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
         format!("json: cannot unmarshal {what} into Go value of type {into}")
     });
-    let kind = schema.kind();
-    let shown = shown(json);
-    let why = format!("couldn't get version/kind; json parse error: {why} ({shown})");
-    Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why}"))
+    unrecognized(schema.kind(), &format!("couldn't get version/kind; json parse error: {why}"), json)
+}
+
+/// 400 for a body from which not even kind and version can be read.
+pub fn unrecognized(kind: &str, why: &str, body: &[u8]) -> Status {
+    let shown = shown(body);
+    Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why} ({shown})"))
 }
 
 /// The beginning of a body: as text when it looks like JSON, else as hexadecimal digits.
@@ -37,7 +43,7 @@ fn shown(body: &[u8]) -> String {
 
 /// What Go's scanner says about these bytes; `None` when they are JSON.
 pub fn syntax_error(json: &[u8]) -> Option<String> {
-    let mut scan = Scan { json, at: 0 };
+    let mut scan = Scan { json, at: 0, depth: 0 };
     let wrong = scan.value("looking for beginning of value").and_then(|()| {
         scan.spaces();
         if scan.at < json.len() { Err(scan.unexpected("after top-level value")) } else { Ok(()) }
@@ -48,6 +54,7 @@ pub fn syntax_error(json: &[u8]) -> Option<String> {
 struct Scan<'a> {
     json: &'a [u8],
     at: usize,
+    depth: usize,
 }
 
 type Scanned = Result<(), String>;
@@ -73,8 +80,13 @@ impl Scan<'_> {
     fn value(&mut self, context: &str) -> Scanned {
         self.spaces();
         match self.peek() {
-            Some(b'{') => self.object(),
-            Some(b'[') => self.array(),
+            Some(b'{' | b'[') if self.depth == DEPTH_MAX => Err("exceeded max depth".into()),
+            Some(open @ (b'{' | b'[')) => {
+                self.depth += 1;
+                let read = if open == b'{' { self.object() } else { self.array() };
+                self.depth -= 1;
+                read
+            }
             Some(b'"') => self.string(),
             Some(b't') => self.literal("true"),
             Some(b'f') => self.literal("false"),
@@ -249,6 +261,11 @@ mod tests {
             ("\"\\x\"", "invalid character 'x' in string escape code"),
         ] {
             assert_eq!(syntax_error(json.as_bytes()).as_deref(), Some(expected), "{json}");
+        }
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let nested = |depth: usize| format!("{}0{}", open.repeat(depth), close.repeat(depth));
+            assert_eq!(syntax_error(nested(127).as_bytes()), None);
+            assert_eq!(syntax_error(nested(1_000_000).as_bytes()).as_deref(), Some("exceeded max depth"));
         }
         assert_eq!(syntax_error(b" {\"a\": [1, -2.5e3, true, null, \"\\u00e9\"]} "), None);
     }

@@ -1,6 +1,6 @@
 //! Patches, status, scale.
 
-use machinery::request::{Body, Content, PatchKind, Request, Verb};
+use machinery::request::{Body, Content, FieldValidation, PatchKind, Request, Verb};
 use serde_json::{Value, json};
 
 use super::{Fixture, fixture, map, maps};
@@ -47,6 +47,108 @@ async fn bad_patches_are_refused() {
     assert_eq!(stale.code, 409);
     let renamed = f.patch("a", json!({"metadata": {"name": "b"}})).await.unwrap_err();
     assert_eq!(renamed.message, "the name of the object (b) does not match the name on the URL (a)");
+}
+
+#[tokio::test]
+async fn patches_of_wrong_types_are_refused_in_gos_words() {
+    let f = fixture().await;
+    deployment(&f).await;
+    let said = async |how: PatchKind, patch: Value| {
+        let status = f.refused(deployments(Verb::Patch(how)).name("d").body(patch)).await;
+        assert_eq!((status.code, status.reason.as_str()), (422, "Invalid"), "{status}");
+        status.message
+    };
+    let expected = [
+        (json!({"replicas": "x"}), r#""map[spec:map[replicas:x]]": unrecognized type: int32"#),
+        (json!({"replicas": 1.5}), r#""map[spec:map[replicas:1.5]]": cannot convert float64 to int32"#),
+        (json!({"paused": "true"}), r#""map[spec:map[paused:true]]": unrecognized type: bool"#),
+        (json!({"template": [1]}), r#""map[spec:map[template:[1]]]": cannot restore struct from: slice"#),
+        (
+            json!({"strategy": {"type": 3}}),
+            r#""map[spec:map[strategy:map[type:3]]]": cannot convert int64 to v1.DeploymentStrategyType"#,
+        ),
+        (
+            json!({"selector": {"matchLabels": "a"}}),
+            r#""map[spec:map[selector:map[matchLabels:a]]]": cannot restore map from string"#,
+        ),
+    ];
+    for (spec, why) in expected {
+        let message = said(PatchKind::Strategic, json!({"spec": spec})).await;
+        assert_eq!(message, format!(" \"\" is invalid: patch: Invalid value: {why}"));
+    }
+    let message = said(PatchKind::Merge, json!({"spec": {"replicas": "x"}})).await;
+    let why = "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32";
+    assert!(message.ends_with(&format!(": {why}")), "{message}");
+}
+
+#[tokio::test]
+async fn patches_of_a_wrong_form_are_refused() {
+    let f = fixture().await;
+    f.make(map("a", "1")).await;
+    let refused = async |how: PatchKind, patch: &'static str| {
+        let mut request = maps(Verb::Patch(how)).name("a");
+        request.body = Body::Json(patch.into());
+        f.refused(request).await
+    };
+    for (how, patch, why) in [
+        (PatchKind::Strategic, "{", "unexpected end of JSON input"),
+        (PatchKind::Strategic, "[]", "json: cannot unmarshal array into Go value of type map[string]interface {}"),
+        (PatchKind::Merge, "{", "error decoding patch: unexpected end of JSON input"),
+        (
+            PatchKind::Json,
+            "{}",
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
+        ),
+        (
+            PatchKind::Json,
+            r#"[{"op": 1}]"#,
+            "error decoding patch: json: cannot unmarshal number into Go struct field jsonPatchOp.op of type string",
+        ),
+    ] {
+        let status = refused(how, patch).await;
+        assert_eq!((status.code, status.message.as_str()), (400, why));
+    }
+}
+
+#[tokio::test]
+async fn what_a_patch_says_twice_is_told() {
+    let f = fixture().await;
+    f.make(map("a", "1")).await;
+    let patch = r#"{"data": {"k": "2", "k": "3"}, "spec": 1}"#;
+    let mut request = maps(Verb::Patch(PatchKind::Merge)).name("a");
+    request.body = Body::Json(patch.into());
+    let answer = f.call(request.clone()).await.unwrap();
+    assert_eq!(answer.warnings, [r#"duplicate field "data.k""#, r#"unknown field "spec""#]);
+    request.options.field_validation = FieldValidation::Strict;
+    let status = f.refused(request).await;
+    let why = r#"strict decoding error: duplicate field "data.k", unknown field "spec""#;
+    assert!(status.message.ends_with(why), "{status}");
+    let mut operations = maps(Verb::Patch(PatchKind::Json)).name("a");
+    operations.body = Body::Json(r#"[{"op": "test", "path": "/data/k", "value": "3", "more": 1}]"#.into());
+    assert_eq!(f.call(operations).await.unwrap().warnings, [r#"json patch unknown field "[0].more""#]);
+}
+
+#[tokio::test]
+async fn a_scale_is_applied() {
+    let f = fixture().await;
+    deployment(&f).await;
+    let apply = |manager: &str, replicas: i64, force: bool| {
+        let scale = json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "spec": {"replicas": replicas}});
+        let mut request = deployments(Verb::Patch(PatchKind::Apply)).name("d").subresource("scale").body(scale);
+        request.options.field_manager = manager.into();
+        request.options.force = force;
+        request
+    };
+    let status = f.refused(apply("scaler", 5, false)).await;
+    assert_eq!((status.code, status.reason.as_str()), (409, "Conflict"));
+    let Content::Tree(scale) = f.call(apply("scaler", 5, true)).await.unwrap().content else { panic!("no tree") };
+    assert_eq!(scale["spec"]["replicas"], 5);
+    let after = f.tree(deployments(Verb::Get).name("d")).await;
+    assert_eq!(after["spec"]["replicas"], 5);
+    let entries = after["metadata"]["managedFields"].as_array().unwrap();
+    let own = entries.iter().find(|entry| entry["manager"] == "scaler").unwrap();
+    assert_eq!((&own["operation"], &own["subresource"]), (&json!("Apply"), &json!("scale")));
+    assert_eq!(own["fieldsV1"], json!({"f:spec": {"f:replicas": {}}}));
 }
 
 #[tokio::test]

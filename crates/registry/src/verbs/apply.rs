@@ -4,14 +4,14 @@ use api::Kind;
 use machinery::field::{Path, Problems};
 use machinery::identity::User;
 use machinery::managed;
-use machinery::request::{Answer, Content, Request};
+use machinery::request::{Answer, Body, Content, Request};
 use machinery::schema;
 use machinery::status::Status;
 use machinery::{meta, tree};
 use serde_json::Value;
 
 use super::get::{answer, presented};
-use super::patch::{body, unusable};
+use super::patch::unusable;
 use super::update::{Change, Made, Part};
 use crate::generic::decode::{Decoded, schema_of};
 use crate::generic::system;
@@ -43,7 +43,25 @@ impl Registry {
     }
 }
 
-fn check_options(request: &Request) -> Result<(), Status> {
+/// The configuration that was sent.
+///
+/// # Errors
+/// 400: none, or no JSON.
+pub(super) fn sent(body: &Body) -> Result<Value, Status> {
+    let refused = |why: String| Status::bad_request(format!("error decoding YAML: {why}"));
+    let tree = match body {
+        Body::Tree(tree) => tree.clone(),
+        Body::None => Value::Null,
+        Body::Json(bytes) => serde_json::from_slice(bytes).map_err(|error| refused(error.to_string()))?,
+    };
+    match tree {
+        tree @ Value::Object(_) => Ok(tree),
+        Value::Null => Ok(serde_json::json!({})),
+        _ => Err(refused("error unmarshaling JSON: while decoding JSON: json: cannot unmarshal into Go value of type map[string]interface {}".into())),
+    }
+}
+
+pub(super) fn check_options(request: &Request) -> Result<(), Status> {
     let mut problems = Problems::default();
     if request.options.field_manager.is_empty() {
         problems.required(&Path::new("fieldManager"), "is required for apply patch");
@@ -53,7 +71,7 @@ fn check_options(request: &Request) -> Result<(), Status> {
 
 /// What is applied: as it was sent, since only that says what its manager has an opinion on.
 fn config(kind: &Kind, request: &Request) -> Result<Value, Status> {
-    let mut config = body(&request.body)?;
+    let mut config = sent(&request.body)?;
     let (api_version, sent) = (kind.api_version(), meta::api_version(&config).to_owned());
     if sent != api_version || meta::kind(&config) != kind.kind {
         let why = format!("{sent}, Kind={} cannot be applied to {}", meta::kind(&config), request.path());
@@ -84,7 +102,7 @@ fn applied(kind: &Kind, request: &Request, old: &Value, config: &Value, now: &st
     let (schema, version) = (schema_of(kind.definition)?, kind.api_version());
     let writer = tracking::writer(request, &version, now);
     let merged = managed::apply(schema, old, config, &writer, request.options.force)?.object;
-    let (mut tree, _) = schema::check(schema, merged.clone()).map_err(|status| unusable(&merged, &status.message))?;
+    let (mut tree, _) = schema::convert(schema, merged.clone()).map_err(|why| unusable(&merged.to_string(), &why))?;
     (kind.set_defaults)(&mut tree);
     Ok((tree, Vec::new()))
 }
