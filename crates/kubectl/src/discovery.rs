@@ -49,7 +49,8 @@ impl Served {
         self.verbs.iter().any(|v| v == verb)
     }
 
-    fn is_called(&self, name: &str) -> bool {
+    /// Whether a lower-case word means it.
+    pub fn is_called(&self, name: &str) -> bool {
         self.plural == name
             || self.singular == name
             || self.kind.to_lowercase() == name

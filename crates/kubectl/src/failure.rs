@@ -12,8 +12,12 @@ pub enum Failure {
     Server(Status),
     /// We say no: `error: …`.
     Here(String),
+    /// We say no in words that stand alone.
+    Plain(String),
     /// Another program's exit code is ours (exec, diff); nothing is printed.
     Exit(u8),
+    /// Words and an exit code that are another program's.
+    Told(String, u8),
     /// Several, each in a line of its own.
     Many(Vec<Failure>),
 }
@@ -25,11 +29,29 @@ pub fn error<T>(message: impl Into<String>) -> Result<T> {
     Err(Failure::Here(message.into()))
 }
 
+/// `error: …` and where to read how the command is used.
+pub fn misused<T>(command: &str, message: &str) -> Result<T> {
+    error(format!("{message}\nSee 'kubectl {command} -h' for help and examples"))
+}
+
+/// A failed system call in Go's words: `open /x: permission denied`.
+pub fn go_words(call: &str, path: impl fmt::Display, why: &std::io::Error) -> String {
+    let text = why.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    format!("{call} {path}: {}{}", first.map(String::from).unwrap_or_default(), letters.as_str())
+}
+
 impl Failure {
     /// Prints what is to be said and gives the exit code.
     pub fn report(&self) -> ExitCode {
         match self {
             Failure::Exit(code) => return ExitCode::from(*code),
+            Failure::Told(message, code) => {
+                eprintln!("{message}");
+                return ExitCode::from(*code);
+            }
             other => eprintln!("{other}"),
         }
         ExitCode::FAILURE
@@ -46,6 +68,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Server(status) => f.write_str(&server(status)),
             Failure::Here(message) => write!(f, "error: {message}"),
+            Failure::Plain(message) | Failure::Told(message, _) => f.write_str(message),
             Failure::Exit(code) => write!(f, "error: exit code {code}"),
             Failure::Many(all) => {
                 let lines: Vec<String> = all.iter().map(ToString::to_string).collect();

@@ -103,6 +103,18 @@ pub fn dry_run() -> Arg {
         .default_missing_value("unchanged")
 }
 
+pub fn pod_running_timeout(default: &'static str) -> Arg {
+    text(
+        "pod-running-timeout",
+        "The length of time (like 5s, 2m, or 3h, higher than zero) to wait until at least one pod is running",
+    )
+    .default_value(default)
+}
+
+pub fn save_config() -> Arg {
+    switch("save-config", "If true, the configuration of current object will be saved in its annotation.")
+}
+
 pub fn field_manager() -> Arg {
     text("field-manager", "Name of the manager used to track field ownership.")
 }
@@ -115,18 +127,29 @@ pub fn validate() -> Arg {
         .default_missing_value("strict")
 }
 
-/// The value of a text flag, empty when absent.
+/// The value of a text flag, empty when absent. A flag that the command does not declare fails the tests, and is
+/// absent for people.
 pub fn of<'a>(matches: &'a ArgMatches, name: &str) -> &'a str {
-    matches.get_one::<String>(name).map(String::as_str).unwrap_or_default()
+    debug_assert!(matches.try_get_one::<String>(name).is_ok(), "the flag {name} is not declared");
+    try_of(matches, name)
 }
 
 /// All values of a repeated flag.
 pub fn all<'a>(matches: &'a ArgMatches, name: &str) -> Vec<&'a str> {
-    matches.get_many::<String>(name).into_iter().flatten().map(String::as_str).collect()
+    let given = matches.try_get_many::<String>(name);
+    debug_assert!(given.is_ok(), "the flag {name} is not declared");
+    given.ok().flatten().into_iter().flatten().map(String::as_str).collect()
 }
 
 pub fn is_set(matches: &ArgMatches, name: &str) -> bool {
-    matches.get_one::<bool>(name).copied().unwrap_or(false)
+    let given = matches.try_get_one::<bool>(name);
+    debug_assert!(given.is_ok(), "the switch {name} is not declared");
+    given.ok().flatten().copied().unwrap_or(false)
+}
+
+/// Whether a switch is on that this command may not have.
+pub fn try_is_set(matches: &ArgMatches, name: &str) -> bool {
+    matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false)
 }
 
 /// Whether the user gave the flag.

@@ -9,35 +9,60 @@ use client::https::Https;
 use client::https::socket::{Frame, REMOTE_COMMAND, Socket};
 use machinery::status::Status;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::{Failure, Result};
 
-const STDIN: u8 = 0;
-const STDOUT: u8 = 1;
-const STDERR: u8 = 2;
-const ENDED: u8 = 3;
+pub const STDIN: u8 = 0;
+pub const STDOUT: u8 = 1;
+pub const STDERR: u8 = 2;
+pub const ENDED: u8 = 3;
 const RESIZE: u8 = 4;
 const CHUNK_BYTES: usize = 32 * 1024;
 
 /// What is connected.
+#[derive(Clone, Copy)]
 pub struct Streams {
     pub stdin: bool,
+    pub stdout: bool,
+    pub stderr: bool,
     pub tty: bool,
 }
 
 impl Streams {
     /// A terminal is used only when there is one.
-    pub fn of(stdin: bool, tty: bool) -> Self {
+    pub fn of(stdin: bool, tty: bool, is_quiet: bool) -> Self {
         let is_terminal = std::io::stdin().is_terminal();
-        if tty && !stdin {
-            eprintln!("Unable to use a TTY - input is not requested (use -i)");
-        } else if tty && !is_terminal {
+        if tty && stdin && !is_terminal && !is_quiet {
             eprintln!("Unable to use a TTY - input is not a terminal or the right kind of file");
         }
-        Self { stdin, tty: tty && stdin && is_terminal }
+        let tty = tty && stdin && is_terminal;
+        Self { stdin, stdout: true, stderr: !tty, tty }
+    }
+}
+
+/// A container in which a process is, or is to be.
+pub struct Target<'a> {
+    pub pod: &'a Value,
+    pub container: String,
+}
+
+impl Target<'_> {
+    /// The path of a session: `exec` with its command, or `attach`.
+    pub fn path(&self, subresource: &str, command: &[&str], streams: Streams) -> String {
+        let (namespace, name) = (machinery::meta::namespace(self.pod), machinery::meta::name(self.pod));
+        let container = client::https::escape(&self.container);
+        let Streams { stdin, stdout, stderr, tty } = streams;
+        let mut path = format!(
+            "/api/v1/namespaces/{namespace}/pods/{name}/{subresource}?container={container}&stdin={stdin}&stdout={stdout}&stderr={stderr}&tty={tty}"
+        );
+        for word in command {
+            path.push_str("&command=");
+            path.push_str(&client::https::escape(word));
+        }
+        path
     }
 }
 
@@ -70,7 +95,7 @@ pub async fn run(https: &Https, path: &str, streams: &Streams) -> Result {
     let raw = if streams.tty { Some(Raw::enter()?) } else { None };
     let ended = relay(&mut socket, streams).await;
     drop(raw);
-    outcome(ended?)
+    Ended::of(ended?).outcome()
 }
 
 async fn relay(socket: &mut Socket, streams: &Streams) -> Result<Option<Status>> {
@@ -117,18 +142,38 @@ fn write(out: &mut impl Write, data: &[u8]) -> Result {
     Ok(out.flush()?)
 }
 
-/// Success, an exit code, or why there is none.
-fn outcome(ended: Option<Status>) -> Result {
-    let Some(status) = ended.filter(|status| status.status != "Success") else { return Ok(()) };
-    if status.reason == "NonZeroExitCode" {
-        let causes = status.details.iter().flat_map(|details| &details.causes);
-        let code = causes.filter(|cause| cause.reason == "ExitCode").find_map(|cause| cause.message.parse::<u8>().ok());
-        let code = code.unwrap_or(1);
-        eprintln!("command terminated with exit code {code}");
-        return Err(Failure::Exit(code));
+/// How a remote process ended.
+pub enum Ended {
+    Success,
+    Code(u8),
+    /// It could not be started.
+    Failed(String),
+}
+
+impl Ended {
+    /// What the server said at the end; nothing is success.
+    pub fn of(status: Option<Status>) -> Self {
+        let Some(status) = status.filter(|status| status.status != "Success") else { return Ended::Success };
+        if status.reason != "NonZeroExitCode" {
+            return Ended::Failed(status.message);
+        }
+        let mut causes = status.details.iter().flat_map(|details| &details.causes);
+        let code = causes.find(|cause| cause.reason == "ExitCode").and_then(|cause| cause.message.parse().ok());
+        Ended::Code(code.unwrap_or(1))
     }
-    Err(Failure::Here(format!(
-        "Internal error occurred: {}",
-        status.message.trim_start_matches("Internal error occurred: ")
-    )))
+
+    /// Success, the exit code as ours, or why there is none.
+    pub fn outcome(self) -> Result {
+        match self {
+            Ended::Success => Ok(()),
+            Ended::Code(code) => {
+                eprintln!("command terminated with exit code {code}");
+                Err(Failure::Exit(code))
+            }
+            Ended::Failed(why) => Err(Failure::Here(format!(
+                "Internal error occurred: {}",
+                why.trim_start_matches("Internal error occurred: ")
+            ))),
+        }
+    }
 }

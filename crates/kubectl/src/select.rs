@@ -4,6 +4,7 @@ use clap::ArgMatches;
 use client::Options;
 use machinery::object::Object;
 use machinery::request::List;
+use machinery::status::Status;
 use std::sync::Arc;
 
 use crate::discovery::Served;
@@ -103,8 +104,8 @@ pub async fn chosen(session: &Session, matches: &ArgMatches, words: &[&str]) -> 
     if words.is_empty() {
         return error("You must provide one or more resources by argument or filename.");
     }
-    let selector = matches.try_get_one::<String>("selector").ok().flatten().map(String::as_str).unwrap_or_default();
-    let everywhere = matches.try_get_one::<bool>("all-namespaces").ok().flatten().copied().unwrap_or(false);
+    let selector = flags::try_of(matches, "selector");
+    let everywhere = flags::try_is_set(matches, "all-namespaces");
     let options = Options { label_selector: selector.into(), ..Options::default() };
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for named in self::words(session, words).await? {
@@ -135,7 +136,8 @@ pub async fn list(session: &Session, served: &Served, namespace: &str, options: 
     const PAGE: u64 = 500;
     let resource = session.client.dynamic(served.resource());
     let mut options = Options { limit: Some(PAGE), ..options };
-    let mut whole = resource.list(namespace, options.clone()).await?;
+    let first = resource.list(namespace, options.clone()).await;
+    let mut whole = first.map_err(|status| not_listed(status, served, &options))?;
     while !whole.continue_token.is_empty() {
         options.continue_token = std::mem::take(&mut whole.continue_token);
         let next = resource.list(namespace, options.clone()).await?;
@@ -145,7 +147,38 @@ pub async fn list(session: &Session, served: &Served, namespace: &str, options: 
     Ok(whole)
 }
 
+/// Upstream names what was asked for where the server says that it is wrong or not there.
+fn not_listed(mut status: Status, served: &Served, options: &Options) -> Status {
+    if !["BadRequest", "NotFound"].contains(&status.reason.as_str()) {
+        return status;
+    }
+    let resource = format!("{}/{}, Resource={}", served.group, served.version, served.plural);
+    let (labels, fields) = (&options.label_selector, &options.field_selector);
+    status.message = if labels.is_empty() && fields.is_empty() {
+        format!("Unable to list {resource:?}: {}", status.message)
+    } else {
+        format!(
+            "Unable to find {resource:?} that match label selector {labels:?}, field selector {fields:?}: {}",
+            status.message
+        )
+    };
+    status
+}
+
 async fn from_files(session: &Session, names: &[&str], recursive: bool) -> Result<Vec<Found>> {
+    let all = in_files(session, names, recursive).await?;
+    all.into_iter().map(|(_, found)| found.map_err(Failure::Server)).collect()
+}
+
+/// What the objects of files are on the server now, each with the name of its file.
+///
+/// # Errors
+/// A file cannot be read or holds a kind that the server does not know.
+pub async fn in_files(
+    session: &Session,
+    names: &[&str],
+    recursive: bool,
+) -> Result<Vec<(String, std::result::Result<Found, Status>)>> {
     let discovery = session.discovery().await?;
     let mut found = Vec::new();
     for given in files::read(names, recursive)? {
@@ -153,8 +186,8 @@ async fn from_files(session: &Session, names: &[&str], recursive: bool) -> Resul
             discovery.of_kind(machinery::meta::api_version(&given.tree), machinery::meta::kind(&given.tree))?;
         let namespace = namespace_of(session, served, &given.tree)?;
         let name = machinery::meta::name(&given.tree);
-        let object = session.client.dynamic(served.resource()).get(&namespace, name).await?;
-        found.push(Found { served: served.clone(), object });
+        let got = session.client.dynamic(served.resource()).get(&namespace, name).await;
+        found.push((given.source, got.map(|object| Found { served: served.clone(), object })));
     }
     Ok(found)
 }

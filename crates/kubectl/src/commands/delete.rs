@@ -9,6 +9,7 @@ use machinery::request::{Change, Propagation};
 use machinery::status::Status;
 
 use super::Entry;
+use super::apply::when;
 use crate::failure::{Failure, Result, error};
 use crate::flags::{self, DryRun};
 use crate::select::{self, Found, Named};
@@ -46,7 +47,7 @@ async fn run(matches: &ArgMatches) -> Result {
         eprintln!("{FORCED}");
     }
     let (found, mut failures) = targets(&session, matches).await?;
-    if found.is_empty() && failures.is_empty() {
+    if found.is_empty() && failures.is_empty() && flags::all(matches, "filename").is_empty() {
         println!("No resources found");
     }
     let mut pending = Vec::new();
@@ -130,8 +131,9 @@ impl Plan {
 
 async fn targets(session: &Session, matches: &ArgMatches) -> Result<(Vec<Found>, Vec<Failure>)> {
     let words = flags::all(matches, "resources");
-    if !flags::all(matches, "filename").is_empty() {
-        return Ok((select::objects(session, matches).await?, Vec::new()));
+    let filenames = flags::all(matches, "filename");
+    if !filenames.is_empty() {
+        return in_files(session, matches, &filenames).await;
     }
     if words.is_empty() {
         return error("You must provide one or more resources by argument or filename.");
@@ -146,6 +148,19 @@ async fn targets(session: &Session, matches: &ArgMatches) -> Result<(Vec<Found>,
         collect(session, matches, &named, &mut found, &mut failures).await?;
     }
     Ok((found, failures))
+}
+
+/// Those that are there; the others are failures, but do not keep them from being deleted.
+async fn in_files(session: &Session, matches: &ArgMatches, names: &[&str]) -> Result<(Vec<Found>, Vec<Failure>)> {
+    let (mut there, mut failures) = (Vec::new(), Vec::new());
+    for (source, found) in select::in_files(session, names, flags::is_set(matches, "recursive")).await? {
+        match found {
+            Ok(found) => there.push(found),
+            Err(status) if status.is_not_found() && flags::is_set(matches, "ignore-not-found") => {}
+            Err(status) => failures.push(when("deleting", &source, status)),
+        }
+    }
+    Ok((there, failures))
 }
 
 async fn collect(

@@ -1,73 +1,60 @@
-//! `kubectl exec` and `attach`: a process in a container, over WebSocket.
+//! `kubectl exec`: a command in a container.
 
 use clap::{Arg, ArgMatches, Command};
 
 use super::Entry;
-use crate::failure::{Result, error};
+use crate::failure::{Result, error, misused};
 use crate::flags;
 use crate::pods;
-use crate::remote::{self, Streams};
+use crate::remote::{self, Streams, Target};
 use crate::session::Session;
 
-pub const EXEC: Entry = Entry { build: build_exec, run: |matches| Box::pin(exec(matches)) };
-pub const ATTACH: Entry = Entry { build: build_attach, run: |matches| Box::pin(attach(matches)) };
+pub const ENTRY: Entry = Entry { build, run: |matches| Box::pin(run(matches)) };
 
-fn shared(command: Command) -> Command {
+fn build() -> Command {
+    remote_flags(Command::new("exec").about("Execute a command in a container."))
+        .arg(Arg::new("command").last(true).num_args(0..).value_name("COMMAND"))
+        .arg(flags::text("filename", "To use to exec into the resource").short('f'))
+}
+
+/// What `exec` and `attach` share.
+pub fn remote_flags(command: Command) -> Command {
     command
-        .arg(Arg::new("pod").required(true).value_name("POD | TYPE/NAME"))
-        .arg(flags::text("container", "Container name.").short('c'))
+        .arg(Arg::new("pod").num_args(0..).value_name("POD | TYPE/NAME"))
+        .arg(flags::text("container", "Container name. If omitted, use the default container.").short('c'))
         .arg(flags::switch("stdin", "Pass stdin to the container.").short('i'))
         .arg(flags::switch("tty", "Stdin is a TTY.").short('t'))
         .arg(flags::switch("quiet", "Only print output from the remote session.").short('q'))
+        .arg(flags::pod_running_timeout("1m0s"))
 }
 
-fn build_exec() -> Command {
-    shared(Command::new("exec").about("Execute a command in a container."))
-        .arg(Arg::new("command").last(true).num_args(0..).value_name("COMMAND"))
-}
-
-fn build_attach() -> Command {
-    shared(Command::new("attach").about("Attach to a process that is already running inside an existing container."))
-}
-
-async fn exec(matches: &ArgMatches) -> Result {
+async fn run(matches: &ArgMatches) -> Result {
+    let words = flags::all(matches, "pod");
     let command = flags::all(matches, "command");
-    if command.is_empty() {
-        return error("you must specify at least one command for the container");
+    let filename = flags::of(matches, "filename");
+    if words.is_empty() && filename.is_empty() {
+        return error("pod, type/name or --filename must be specified");
     }
-    run(matches, "exec", &command).await
-}
-
-async fn attach(matches: &ArgMatches) -> Result {
-    run(matches, "attach", &[]).await
-}
-
-async fn run(matches: &ArgMatches, subresource: &str, command: &[&str]) -> Result {
+    if command.is_empty() {
+        return match words.len() {
+            0 | 1 => error("you must specify at least one command for the container"),
+            _ => misused("exec", "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead"),
+        };
+    }
     let session = Session::open(matches).await?;
-    let pod = pods::one(&session, flags::of(matches, "pod")).await?;
+    let patience = flags::duration(flags::of(matches, "pod-running-timeout"))?;
+    let pod = match filename {
+        "" => pods::one(&session, words[0], patience).await?,
+        file => pods::of_file(&session, file, patience).await?,
+    };
     let phase = pod["status"]["phase"].as_str().unwrap_or_default();
     if matches!(phase, "Succeeded" | "Failed") {
         return error(format!("cannot exec into a container in a completed pod; current phase is {phase}"));
     }
-    let container = match flags::of(matches, "container") {
-        "" => pods::default_container(&pod),
-        named => named.to_owned(),
-    };
-    let streams = Streams::of(flags::is_set(matches, "stdin"), flags::is_set(matches, "tty"));
-    let (namespace, name) = (machinery::meta::namespace(&pod), machinery::meta::name(&pod));
-    let mut path = format!(
-        "/api/v1/namespaces/{namespace}/pods/{name}/{subresource}?container={}&stdin={}&stdout=true&stderr={}&tty={}",
-        client::https::escape(&container),
-        streams.stdin,
-        !streams.tty,
-        streams.tty
-    );
-    for word in command {
-        path.push_str("&command=");
-        path.push_str(&client::https::escape(word));
-    }
-    if subresource == "attach" && streams.tty && !flags::is_set(matches, "quiet") {
-        eprintln!("If you don't see a command prompt, try pressing enter.");
-    }
+    let is_quiet = flags::is_set(matches, "quiet");
+    let (container, note) = pods::chosen(&pod, flags::of(matches, "container"))?;
+    note.iter().filter(|_| !is_quiet).for_each(|note| eprintln!("{note}"));
+    let streams = Streams::of(flags::is_set(matches, "stdin"), flags::is_set(matches, "tty"), is_quiet);
+    let path = Target { pod: &pod, container }.path("exec", &command, streams);
     remote::run(&session.https, &path, &streams).await
 }

@@ -20,6 +20,7 @@ fn build() -> Command {
         .arg(Arg::new("pod").value_name("POD | TYPE/NAME"))
         .arg(Arg::new("positional-container").value_name("CONTAINER"))
         .arg(flags::selector())
+        .arg(flags::pod_running_timeout("20s"))
         .arg(flags::text("container", "Print the logs of this container").short('c'))
         .arg(flags::switch("all-containers", "Get all containers' logs in the pod(s)."))
         .arg(flags::switch("follow", "Specify if the logs should be streamed.").short('f'))
@@ -47,8 +48,9 @@ async fn run(matches: &ArgMatches) -> Result {
             "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command\nSee 'kubectl logs -h' for help and examples",
         );
     }
+    let patience = flags::duration(flags::of(matches, "pod-running-timeout"))?;
     let chosen = if selector.is_empty() {
-        vec![pods::one(&session, word).await?]
+        vec![pods::one(&session, word, patience).await?]
     } else {
         pods::selected(&session, selector).await?
     };
@@ -68,7 +70,11 @@ fn containers(matches: &ArgMatches, pod: &Value) -> Result<Vec<String>> {
     let named = [flags::of(matches, "container"), flags::of(matches, "positional-container")];
     match named.iter().find(|name| !name.is_empty()) {
         Some(name) => Ok(vec![(*name).to_owned()]),
-        None => Ok(vec![pods::default_container(pod)]),
+        None => {
+            let (name, note) = pods::chosen(pod, "")?;
+            note.iter().for_each(|note| eprintln!("{note}"));
+            Ok(vec![name])
+        }
     }
 }
 

@@ -3,17 +3,20 @@
 mod annotate;
 mod api_resources;
 mod apply;
+mod attach;
 mod auth;
 mod cluster_info;
 mod config;
 mod cordon;
+mod cp;
 mod create;
 mod delete;
-mod describe;
+pub mod describe;
 mod drain;
 mod edit;
 mod events;
 mod exec;
+mod explain;
 mod expose;
 mod get;
 mod label;
@@ -28,6 +31,8 @@ mod scale;
 mod set;
 mod taint;
 mod template;
+#[cfg(test)]
+mod tests;
 mod top;
 mod version;
 mod wait;
@@ -56,18 +61,20 @@ pub const COMMANDS: &[Entry] = &[
     api_resources::RESOURCES,
     api_resources::VERSIONS,
     apply::ENTRY,
-    exec::ATTACH,
+    attach::ENTRY,
     auth::ENTRY,
     cluster_info::ENTRY,
     config::ENTRY,
     cordon::CORDON,
+    cp::ENTRY,
     create::ENTRY,
     delete::ENTRY,
     describe::ENTRY,
     drain::ENTRY,
     edit::ENTRY,
     events::ENTRY,
-    exec::EXEC,
+    exec::ENTRY,
+    explain::ENTRY,
     expose::ENTRY,
     get::ENTRY,
     label::ENTRY,

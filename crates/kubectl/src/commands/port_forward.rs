@@ -32,13 +32,15 @@ fn build() -> Command {
         .about("Forward one or more local ports to a pod.")
         .arg(Arg::new("pod").required(true).value_name("TYPE/NAME"))
         .arg(Arg::new("ports").num_args(1..).required(true).value_name("[LOCAL_PORT:]REMOTE_PORT"))
+        .arg(flags::pod_running_timeout("1m0s"))
         .arg(flags::text("address", "Addresses to listen on (comma separated).").default_value("localhost"))
 }
 
 async fn run(matches: &ArgMatches) -> Result {
     let session = Session::open(matches).await?;
     let word = flags::of(matches, "pod");
-    let pod = pods::one(&session, word).await?;
+    let patience = flags::duration(flags::of(matches, "pod-running-timeout"))?;
+    let pod = pods::one(&session, word, patience).await?;
     let phase = pod["status"]["phase"].as_str().unwrap_or_default();
     if phase != "Running" {
         return error(format!("unable to forward port because pod is not running. Current status={phase}"));

@@ -75,7 +75,7 @@ fn shared() -> Vec<Arg> {
         flags::output("Output format. One of: (json, yaml, name, jsonpath, …)."),
         flags::validate(),
         flags::field_manager(),
-        flags::switch("save-config", "If true, the configuration of current object will be saved in its annotation."),
+        flags::save_config(),
     ]
 }
 
