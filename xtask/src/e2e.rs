@@ -110,7 +110,7 @@ fn jobs<'a>(kubectls: &'a [PathBuf], filter: &str) -> Result<Vec<Job<'a>>> {
     for file in files()? {
         let suite = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let tests = suite::parse::parse(&fs::read_to_string(&file)?).with_context(|| file.display().to_string())?;
-        for (at, test) in tests.into_iter().enumerate() {
+        for (at, test) in tests.into_iter().enumerate().filter(|(_, test)| !test.only_in_sim) {
             let (heading, others) = match test.name.strip_suffix(ONCE) {
                 Some(heading) => (heading.trim_end(), kubectls.len().saturating_sub(1)),
                 None => (test.name.as_str(), 0),

@@ -1,6 +1,6 @@
 //! Markdown suites: one text is documentation and test. Development only.
 //!
-//! Headings of the second level are tests. In them
+//! Headings of the second level are tests; one that ends in `# sim` runs in a simulated cluster only. In them
 //! - a `yaml` block is applied (`kubectl apply -f -`),
 //! - a `console` block holds command lines after `$ ` and their whole expected output, with holes ([`hole`]);
 //!   `# eventually` behind a command runs it again until its output is as expected,
@@ -11,5 +11,7 @@
 //! ```
 
 pub mod hole;
+pub mod ledger;
 pub mod parse;
 pub mod run;
+pub mod writer;

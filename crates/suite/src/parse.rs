@@ -6,6 +6,8 @@ use anyhow::{Result, bail};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Test {
     pub name: String,
+    /// Needs what only a simulation can do; the text says why.
+    pub only_in_sim: bool,
     pub steps: Vec<Step>,
 }
 
@@ -25,6 +27,8 @@ pub struct Command {
 }
 
 const EVENTUALLY: &str = "# eventually";
+/// Behind a heading.
+const ONLY_IN_SIM: &str = "# sim";
 
 /// The tests of a suite.
 ///
@@ -35,7 +39,12 @@ pub fn parse(text: &str) -> Result<Vec<Test>> {
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if let Some(name) = line.strip_prefix("## ") {
-            tests.push(Test { name: name.trim().into(), steps: Vec::new() });
+            let name = name.trim();
+            let (name, only_in_sim) = match name.strip_suffix(ONLY_IN_SIM) {
+                Some(name) => (name.trim_end(), true),
+                None => (name, false),
+            };
+            tests.push(Test { name: name.into(), only_in_sim, steps: Vec::new() });
         }
         let Some(language) = line.strip_prefix("```").map(str::trim) else { continue };
         let block: Vec<&str> = lines.by_ref().take_while(|line| !line.starts_with("```")).collect();
@@ -80,11 +89,11 @@ mod tests {
 
     #[test]
     fn headings_are_tests_and_blocks_are_steps() {
-        let text =
-            "# Suite\n## one\n```yaml\na: 1\n```\ntext\n```console\n$ get x  # eventually\nout\n$ b\n```\n## two\n";
+        let text = "# Suite\n## one\n```yaml\na: 1\n```\ntext\n```console\n$ get x  # eventually\nout\n$ b\n```\n## two  # sim\n";
         let tests = parse(text).unwrap();
         assert_eq!(tests.len(), 2);
         assert_eq!(tests[0].steps.len(), 3);
+        assert_eq!((tests[1].name.as_str(), tests[1].only_in_sim), ("two", true));
         let Step::Command(first) = &tests[0].steps[1] else { panic!() };
         assert_eq!((first.line.as_str(), first.is_eventual, first.expected.as_str()), ("get x", true, "out\n"));
         assert!(parse("```console\nout\n```").is_err());

@@ -1,5 +1,6 @@
 //! Carrying a test out in a world: a real cluster behind `sh`, or a simulated one.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use similar::TextDiff;
@@ -16,8 +17,15 @@ pub trait World {
     /// line `[exit N]` when it failed.
     fn run(&mut self, line: &str, input: &str) -> String;
 
+    /// Lets time go by before a command is tried again.
     fn wait(&mut self, pause: Duration) {
         std::thread::sleep(pause);
+    }
+
+    /// The time since some moment before, by the clock that [`World::wait`] goes by.
+    fn clock(&mut self) -> Duration {
+        static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        BEGUN.elapsed()
     }
 }
 
@@ -41,14 +49,14 @@ pub fn run(test: &Test, world: &mut dyn World) -> Result<(), String> {
 }
 
 fn expect(command: &Command, always: &[&Command], world: &mut dyn World) -> Result<(), String> {
-    let end = Instant::now() + Duration::from_secs(EVENTUALLY_SECONDS_MAX);
+    let end = world.clock() + Duration::from_secs(EVENTUALLY_SECONDS_MAX);
     loop {
         let said = world.run(&command.line, "");
         if hole::matches(&command.expected, &said) {
             return Ok(());
         }
         hold(always, world)?;
-        if !command.is_eventual || Instant::now() > end {
+        if !command.is_eventual || world.clock() > end {
             return Err(difference(command, &said));
         }
         world.wait(Duration::from_millis(AGAIN_MS));
