@@ -18,7 +18,7 @@ use crate::wire::intake::Came;
 use crate::wire::path::ResourcePath;
 use crate::wire::websocket::{self, Messages};
 use crate::wire::{Body, Reshape, intake, watch_body};
-use crate::{shape, streams};
+use crate::{paths, shape, streams};
 
 /// Authorizes and answers.
 ///
@@ -36,9 +36,17 @@ pub async fn answer(
     if streams::is_stream(&path) {
         return streams::answer(door, call, path, user, incoming).await;
     }
-    let verb = intake::verb(&path, &call.method, &call.query, &call.headers)?;
+    // Nothing is below the path of an unknown group; below a known one is at least the API server.
+    let is_served = api::KINDS.iter().any(|kind| kind.group == path.group);
+    let verb = match intake::verb(&path, &call.method, &call.query, &call.headers) {
+        Err(_) if !is_served => return Ok(paths::not_found()),
+        verb => verb?,
+    };
     let mut request = intake::request(path, verb, &call.query, &call.headers)?;
     door.front.authorize(&user, &request).await?;
+    if !is_served {
+        return Ok(paths::not_found());
+    }
     let kind = api::by_plural(&request.group, &request.version, &request.resource);
     let wanted = accept::wanted(&call.headers)?;
     let include = Include::parse(call.query.get("includeObject").unwrap_or_default())?;

@@ -11,6 +11,7 @@ use machinery::object::Object;
 use machinery::status::Status;
 use serde::de::DeserializeOwned;
 
+use crate::plan::Event;
 use crate::resource::{Resource, Typed};
 use crate::view::View;
 
@@ -26,6 +27,7 @@ pub struct Index<T: 'static> {
 type Values = Arc<dyn Fn(&(dyn Any + Send + Sync)) -> Vec<String> + Send + Sync>;
 type Keys = Arc<dyn Fn(&(dyn Any + Send + Sync), &View<'_>) -> Vec<Key> + Send + Sync>;
 type Filter = Arc<dyn Fn(Option<&Shared>, Option<&Shared>) -> bool + Send + Sync>;
+type Tells = Arc<dyn Fn(Option<&Shared>, Option<&Shared>) -> Option<Event> + Send + Sync>;
 
 /// One line of a controller's `watches`.
 #[derive(Clone)]
@@ -42,6 +44,9 @@ pub struct Watch {
     pub keys: Keys,
     /// Whether a change (old, new) is worth looking at.
     pub filter: Option<Filter>,
+    /// The event that a change (old, new) is by itself, for people to read: what comes and goes. What is there at the
+    /// start comes then.
+    pub tells: Option<Tells>,
     /// [`crate::Heard::changed`] tells when this kind last changed for a key.
     pub timed: bool,
 }
@@ -62,6 +67,7 @@ impl Watch {
             indexes: Vec::new(),
             keys: Arc::new(|_, _| Vec::new()),
             filter: None,
+            tells: None,
             timed: false,
         }
     }
@@ -96,6 +102,15 @@ impl Watch {
         debug_assert_eq!(self.form, TypeId::of::<T>());
         self.filter = Some(Arc::new(move |old, new| {
             filter(old.and_then(|any| any.downcast_ref::<T>()), new.and_then(|any| any.downcast_ref::<T>()))
+        }));
+        self
+    }
+
+    /// Tells of changes: reconciling cannot, since it is not told what changed.
+    pub fn tells<T: Send + Sync + 'static>(mut self, tells: fn(Option<&T>, Option<&T>) -> Option<Event>) -> Self {
+        debug_assert_eq!(self.form, TypeId::of::<T>());
+        self.tells = Some(Arc::new(move |old, new| {
+            tells(old.and_then(|any| any.downcast_ref::<T>()), new.and_then(|any| any.downcast_ref::<T>()))
         }));
         self
     }

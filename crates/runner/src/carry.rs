@@ -147,6 +147,7 @@ pub fn occurrence(event: &Event, name: &str, error: &str) -> Occurrence {
         about: event.about.clone(),
         warning: event.warning,
         reason: event.reason.to_owned(),
+        action: String::new(),
         message: format!("{}{tail}", event.message),
     }
 }

@@ -6,17 +6,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use client::cache::{Cache, Change, Decoded, Snapshot, Source as CacheSource};
+use client::events::Recorder;
 use client::{Client, World};
 use control::resource::Resource;
 use control::view::{Source, Sources};
 use control::watch::{Shared, Watch};
-use control::{Controller, View};
+use control::{Controller, Event, View};
 use machinery::key::Key;
 use machinery::object::Object;
 use machinery::status::Status;
 use tokio_util::sync::CancellationToken;
 
 use crate::barrier::Barrier;
+use crate::carry::occurrence;
 use crate::inbox::Inbox;
 
 /// An object as the caches hold it: its form, and whether it is on its way out.
@@ -102,14 +104,20 @@ impl Hub {
         self.shelves.iter().filter(move |(id, _)| whole(id)).map(|(_, shelf)| shelf)
     }
 
-    /// Sends the keys of changes to a controller's inbox, and tells barriers of progress after that.
-    pub fn connect(self: &Arc<Self>, watches: &Arc<[Watch]>, inbox: &Arc<Inbox>, world: World) {
+    /// Sends the keys of changes to a controller's inbox, and the events that changes are to its recorder.
+    pub fn connect(self: &Arc<Self>, watches: &Arc<[Watch]>, inbox: &Arc<Inbox>, recorder: &Recorder, world: World) {
         for (at, watch) in watches.iter().enumerate() {
             let Some(shelf) = self.shelf(watch) else { continue };
             let (hub, watches, inbox) = (Arc::downgrade(self), watches.clone(), inbox.clone());
+            let recorder = recorder.clone();
             shelf.cache.listen(Box::new(move |changes| {
                 let Some(hub) = hub.upgrade() else { return };
-                changes.iter().for_each(|change| hub.concern(&watches, at, change, &inbox, world));
+                for change in changes {
+                    if let Some(event) = told(&watches[at], change) {
+                        recorder.record(occurrence(&event, "", ""));
+                    }
+                    hub.concern(&watches, at, change, &inbox, world);
+                }
             }));
         }
     }
@@ -162,6 +170,12 @@ impl Hub {
     pub fn pin<'a>(&'a self, watches: &'a [Watch]) -> Pinned<'a> {
         Pinned { hub: self, watches, seen: RefCell::default() }
     }
+}
+
+fn told(watch: &Watch, change: &Change<Held>) -> Option<Event> {
+    let form = |held: &Arc<Held>| held.form.clone();
+    let (old, new) = (change.old().map(form), change.current().map(form));
+    watch.tells.as_ref().and_then(|tells| tells(old.as_ref(), new.as_ref()))
 }
 
 fn id(watch: &Watch) -> Id {

@@ -20,7 +20,7 @@ pub mod scheduling;
 
 use std::sync::Arc;
 
-use client::events::{Teller, recorder};
+use client::events::{Counted, Teller, recorder};
 use client::{Client, World};
 use control::{Controller, Watch};
 use tokio::task::JoinSet;
@@ -61,11 +61,11 @@ pub async fn run(
         };
         let client = client.with_manager("kube-controller-manager");
         let teller = Teller { component: controller.component().to_owned(), host: String::new() };
-        let (recorder, writing) = recorder(client.clone(), teller, config.world, rest_stop.clone());
+        let (recorder, writing) = recorder(client.clone(), Counted::new(teller), config.world, rest_stop.clone());
         rest.spawn(writing);
         let inbox = Arc::new(Inbox::default());
         let watches: Arc<[Watch]> = controller.watches().into();
-        hub.connect(&watches, &inbox, config.world);
+        hub.connect(&watches, &inbox, &recorder, config.world);
         let driver = Driver { controller, watches, hub: hub.clone(), client, recorder, inbox, world: config.world };
         drivers.spawn(driver.run(drivers_stop.clone()));
     }

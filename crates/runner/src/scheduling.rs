@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use client::cache::{Cache, Change, Source};
-use client::events::{Occurrence, Recorder, Teller, recorder};
+use client::events::{Occurrence, Recorder, Series, Teller, recorder};
 use client::{Client, Patch, Resource, World};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -22,14 +22,17 @@ use tokio_util::sync::CancellationToken;
 /// Decisions between two looks at what has changed.
 const DECISIONS_AT_ONCE: usize = 64;
 const BINDINGS_UNDER_WAY_MAX: usize = 256;
+/// The longest note of an event.
+const NOTE_BYTES_MAX: usize = 1024;
+const CUT: &str = " ...";
 
 /// Schedules the pods that name `scheduler_name`, until `stop`.
 pub async fn run(client: Client, world: World, scheduler_name: &str, stop: CancellationToken) {
     let client = client.with_manager("kube-scheduler");
     let pods = Cache::<Pod>::new(client.clone(), unfinished_pods(), world);
     let nodes = Cache::<Node>::new(client.clone(), Source::typed(), world);
-    let teller = Teller { component: scheduler_name.into(), host: String::new() };
-    let (recorder, telling) = recorder(client.clone(), teller, world, stop.clone());
+    let form = Series::new(Teller::here(scheduler_name));
+    let (recorder, telling) = recorder(client.clone(), form, world, stop.clone());
     let driver = Driver { client, recorder, world, mind: Scheduler::new(scheduler_name), writes: JoinSet::new() };
     let caches = async { tokio::join!(pods.run(stop.clone()), nodes.run(stop.clone())) };
     tokio::join!(telling, caches, driver.run(&pods, &nodes, &stop));
@@ -127,7 +130,7 @@ impl Driver {
             }),
             Decision::Fail(failure) => {
                 let about = about(&failure.namespace, &failure.name, &failure.uid);
-                self.tell(about, true, "FailedScheduling", failure.message.clone());
+                self.tell(about, true, "FailedScheduling", "Scheduling", &failure.message);
                 if failure.known {
                     return;
                 }
@@ -143,7 +146,7 @@ impl Driver {
         match written {
             Written::Bound(b, Ok(())) => {
                 let message = format!("Successfully assigned {}/{} to {}", b.namespace, b.name, b.node);
-                self.tell(about(&b.namespace, &b.name, &b.uid), false, "Scheduled", message);
+                self.tell(about(&b.namespace, &b.name, &b.uid), false, "Scheduled", "Binding", &message);
             }
             Written::Bound(b, Err(error)) => {
                 tracing::warn!(pod = %b.name, namespace = %b.namespace, node = %b.node, %error, "binding failed");
@@ -157,9 +160,23 @@ impl Driver {
         }
     }
 
-    fn tell(&self, about: Value, warning: bool, reason: &str, message: String) {
-        self.recorder.record(Occurrence { about, warning, reason: reason.to_owned(), message });
+    fn tell(&self, about: Value, warning: bool, reason: &str, action: &str, message: &str) {
+        let message = short(message);
+        let (reason, action) = (reason.to_owned(), action.to_owned());
+        self.recorder.record(Occurrence { about, warning, reason, action, message });
     }
+}
+
+/// As much of a message as an event takes; the condition has it whole.
+fn short(message: &str) -> String {
+    if message.len() <= NOTE_BYTES_MAX {
+        return message.to_owned();
+    }
+    let mut end = NOTE_BYTES_MAX - CUT.len();
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{CUT}", &message[..end])
 }
 
 fn about(namespace: &str, name: &str, uid: &str) -> Value {

@@ -375,6 +375,25 @@ async fn a_namespace_takes_its_content_with_it() {
 }
 
 #[tokio::test]
+async fn nodes_that_come_and_go_are_told() {
+    let cluster = Cluster::start().await;
+    let client = &cluster.client;
+    let told = async |reason: &str| {
+        let events = client.list::<Event>("default", Options::default()).await.ok()?;
+        let mut events = events.items.iter();
+        let event = events.find(|event| event.reason.as_deref() == Some(reason))?;
+        Some((event.message.clone()?, event.source.clone()?.component?))
+    };
+    node(&cluster, "n1").await;
+    let expected = ("Node n1 event: Registered Node n1 in Controller".to_owned(), "node-controller".to_owned());
+    assert_eq!(eventually("registered", async || told("RegisteredNode").await).await, expected);
+    client.delete::<Node>("", "n1", Options::default()).await.unwrap();
+    let expected = "Node n1 event: Removing Node n1 from Controller";
+    assert_eq!(eventually("removed", async || told("RemovingNode").await).await.0, expected);
+    cluster.end().await;
+}
+
+#[tokio::test]
 async fn pods_of_a_node_that_is_gone_go() {
     let cluster = Cluster::start().await;
     let client = &cluster.client;

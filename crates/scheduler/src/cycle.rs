@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::node::{Seen, Table};
-use crate::plugins::{FILTERS, Reason, SCORES};
+use crate::plugins::{FILTERS, Reason, Refusal, SCORES};
 use crate::pod::Wanted;
 
 /// As upstream: small clusters look at all nodes, large ones at a share that falls to 5 %.
@@ -25,7 +25,7 @@ pub fn place(wanted: &Wanted, table: &Table, start: usize) -> Outcome {
     let enough = enough(total);
     let slots = table.slots();
     let mut feasible: Vec<&Seen> = Vec::new();
-    let mut reasons: BTreeMap<Reason, usize> = BTreeMap::new();
+    let mut refused = Refused { total, ..Refused::default() };
     let mut looked = 0;
     for at in 0..slots.len() {
         let node = &slots[(start + at) % slots.len()];
@@ -34,17 +34,16 @@ pub fn place(wanted: &Wanted, table: &Table, start: usize) -> Outcome {
             continue;
         }
         // The first plugin that says no gives all its reasons, and no later one is asked.
-        let refused = questions.iter().map(|question| question(node)).find(|refused| !refused.is_empty());
-        match refused {
+        match questions.iter().find_map(|question| question(node)) {
             None => feasible.push(node),
-            Some(why) => why.into_iter().for_each(|reason| *reasons.entry(reason).or_default() += 1),
+            Some(refusal) => refused.count(refusal, wanted, node),
         }
         if feasible.len() >= enough {
             break;
         }
     }
     let node = match feasible.as_slice() {
-        [] => Err(message(total, &reasons)),
+        [] => Err(refused.message(wanted)),
         [only] => Ok(only.name.clone()),
         several => Ok(best(wanted, several).name.clone()),
     };
@@ -59,8 +58,45 @@ fn enough(total: usize) -> usize {
     (total * percent / 100).max(SEARCH_ALL_NODES_MAX)
 }
 
+/// Why no node does, counted.
+#[derive(Default)]
+struct Refused {
+    total: usize,
+    reasons: BTreeMap<Reason, usize>,
+    /// What preemption says of the nodes.
+    preemption: BTreeMap<Reason, usize>,
+    /// A pod that could be driven off is on a node where that might help. Nobody does it: nothing is said of it.
+    has_victims: bool,
+}
+
+impl Refused {
+    fn count(&mut self, refusal: Refusal, wanted: &Wanted, node: &Seen) {
+        let why_not = match refusal.is_lasting {
+            true => "Preemption is not helpful for scheduling",
+            false => "No preemption victims found for incoming pod",
+        };
+        self.has_victims |= !refusal.is_lasting && node.has_below(wanted.priority);
+        *self.preemption.entry(why_not.to_owned()).or_default() += 1;
+        for reason in refusal.reasons {
+            *self.reasons.entry(reason).or_default() += 1;
+        }
+    }
+
+    /// `0/3 nodes are available: 1 Insufficient cpu, 2 Too many pods. no new claims to deallocate, preemption: …`
+    fn message(&self, wanted: &Wanted) -> String {
+        let why = counted(self.total, &self.reasons);
+        let preemption = match (wanted.never_preempts, self.has_victims) {
+            (true, _) => "not eligible due to preemptionPolicy=Never.".to_owned(),
+            (false, true) => return why,
+            (false, false) => counted(self.total, &self.preemption),
+        };
+        // The first words are those of the plugin for resource claims, which upstream asks for victims too.
+        format!("{why} no new claims to deallocate, preemption: {preemption}")
+    }
+}
+
 /// `0/3 nodes are available: 1 Insufficient cpu, 2 Too many pods.`, reasons sorted as upstream sorts them.
-fn message(total: usize, reasons: &BTreeMap<Reason, usize>) -> String {
+fn counted(total: usize, reasons: &BTreeMap<Reason, usize>) -> String {
     let mut counted: Vec<String> = reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     counted.sort();
     format!("0/{total} nodes are available: {}.", counted.join(", "))

@@ -23,6 +23,15 @@ pub struct Seen {
     pub requested: Amounts,
     pub guessed: Amounts,
     pub ports: Vec<HostPort>,
+    /// How many pods of each priority.
+    pub priorities: BTreeMap<i32, usize>,
+}
+
+impl Seen {
+    /// Whether a pod of this priority comes before one that is here.
+    pub fn has_below(&self, priority: i32) -> bool {
+        self.priorities.keys().next().is_some_and(|lowest| *lowest < priority)
+    }
 }
 
 /// All nodes. Slots stay where they are; a slot whose node is gone stays while pods are on it.
@@ -74,6 +83,7 @@ impl Table {
         seen.requested.add(&wanted.requests);
         seen.guessed.add(&wanted.guessed);
         seen.ports.extend(wanted.host_ports.iter().cloned());
+        *seen.priorities.entry(wanted.priority).or_default() += 1;
     }
 
     pub fn subtract(&mut self, node: &str, wanted: &Wanted) {
@@ -81,6 +91,12 @@ impl Table {
         seen.pods -= 1;
         seen.requested.subtract(&wanted.requests);
         seen.guessed.subtract(&wanted.guessed);
+        if let Some(count) = seen.priorities.get_mut(&wanted.priority) {
+            *count -= 1;
+            if *count == 0 {
+                seen.priorities.remove(&wanted.priority);
+            }
+        }
         for port in &wanted.host_ports {
             if let Some(at) = seen.ports.iter().position(|held| held == port) {
                 seen.ports.swap_remove(at);

@@ -24,6 +24,8 @@ pub struct Wanted {
     pub scheduler: String,
     pub node: Option<String>,
     pub priority: i32,
+    /// It waits for room rather than driving others off.
+    pub never_preempts: bool,
     pub created: Timestamp,
     pub is_finished: bool,
     pub is_deleted: bool,
@@ -54,6 +56,7 @@ impl Wanted {
             scheduler: spec.scheduler_name.clone().unwrap_or_else(|| crate::DEFAULT_NAME.into()),
             node: spec.node_name.clone().filter(|node| !node.is_empty()),
             priority: spec.priority.unwrap_or(0),
+            never_preempts: spec.preemption_policy.as_deref() == Some("Never"),
             created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0),
             is_finished: matches!(phase, "Succeeded" | "Failed"),
             is_deleted: meta.deletion_timestamp.is_some(),

@@ -50,7 +50,9 @@ fn load_is_spread_and_what_does_not_fit_is_said() {
     let decisions = scheduler.decide(at(0), 10);
     let mut placed = nodes_of(&decisions);
     placed[..2].sort_unstable();
-    assert_eq!(placed, ["a", "b", "0/2 nodes are available: 2 Insufficient cpu."]);
+    let why = "0/2 nodes are available: 2 Insufficient cpu. no new claims to deallocate, preemption: 0/2 nodes are \
+               available: 2 No preemption victims found for incoming pod.";
+    assert_eq!(placed, ["a", "b", why]);
     // The third waits for an event: nothing is due until a pod goes.
     assert!(scheduler.decide(at(1), 10).is_empty());
     scheduler.apply(Event::PodGone { uid: "p1".into() }, at(2));
@@ -65,7 +67,7 @@ fn an_unseen_binding_counts_and_a_refused_one_does_not() {
     assert_eq!(nodes_of(&scheduler.decide(at(0), 10)), ["a"]);
     scheduler.apply(seen(pod("p1", json!({}))), at(0));
     scheduler.apply(seen(pod("p2", json!({}))), at(0));
-    assert_eq!(nodes_of(&scheduler.decide(at(0), 10)), ["0/1 nodes are available: 1 Insufficient cpu."]);
+    assert!(nodes_of(&scheduler.decide(at(0), 10))[0].starts_with("0/1 nodes are available: 1 Insufficient cpu. "));
     scheduler.apply(Event::BindingFailed { uid: "p1".into() }, at(0));
     assert!(scheduler.decide(at(0), 10).is_empty());
     assert_eq!(nodes_of(&scheduler.decide(at(1), 10)), ["a"]);
@@ -92,12 +94,14 @@ fn selectors_taints_and_ports_keep_pods_away() {
     assert_eq!(
         texts[1],
         "0/2 nodes are available: 1 node(s) didn't have free ports for the requested pod ports, \
-         1 node(s) had untolerated taint {k: v}."
+         1 node(s) had untolerated taint {k: v}. no new claims to deallocate, preemption: 0/2 nodes are available: \
+         1 No preemption victims found for incoming pod, 1 Preemption is not helpful for scheduling."
     );
     assert_eq!(
         texts[2],
         "0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, \
-         1 node(s) had untolerated taint {k: v}."
+         1 node(s) had untolerated taint {k: v}. no new claims to deallocate, preemption: 0/2 nodes are available: \
+         2 Preemption is not helpful for scheduling."
     );
     assert_eq!(texts[3], "t");
 }
@@ -114,4 +118,24 @@ fn gated_and_foreign_pods_are_left_alone_and_priority_goes_first() {
     assert!(matches!(&decisions[0], Decision::Bind(b) if b.name == "p4"));
     assert!(matches!(&decisions[1], Decision::Fail(f) if f.name == "p3"));
     assert_eq!(decisions.len(), 2);
+}
+
+#[test]
+fn preemption_is_told_of_where_it_would_not_help() {
+    let mut scheduler = Scheduler::new(DEFAULT_NAME);
+    scheduler.apply(node("a", "1"), at(0));
+    let large = json!([{"name": "c", "resources": {"requests": {"cpu": "2"}}}]);
+    scheduler.apply(seen(pod("p1", json!({"containers": large}))), at(0));
+    scheduler.apply(seen(pod("p2", json!({}))), at(0));
+    scheduler.apply(seen(pod("p3", json!({"preemptionPolicy": "Never"}))), at(0));
+    let decisions = scheduler.decide(at(0), 10);
+    let texts = nodes_of(&decisions);
+    fn tail(text: &str) -> &str {
+        text.split_once("preemption: ").map_or("", |(_, tail)| tail)
+    }
+    assert_eq!(tail(texts[0]), "0/1 nodes are available: 1 Preemption is not helpful for scheduling.");
+    assert_eq!(tail(texts[2]), "not eligible due to preemptionPolicy=Never.");
+    // A more important pod has a victim, which nobody drives off.
+    scheduler.apply(seen(pod("p4", json!({"priority": 10}))), at(0));
+    assert_eq!(nodes_of(&scheduler.decide(at(0), 10)), ["0/1 nodes are available: 1 Insufficient cpu."]);
 }

@@ -31,7 +31,11 @@ async fn bodies_are_checked() {
     let path = "/api/v1/namespaces/default/configmaps";
     let send = async |media: &str, body: Vec<u8>| server.send(&As::Admin, request("POST", path, media, body)).await;
     assert_eq!(send("application/json", b"{\"kind\": ".to_vec()).await.code, 400);
-    assert_eq!(send("application/yaml", b"a: [".to_vec()).await.code, 400);
+    let got = send("application/yaml", b"a: [".to_vec()).await;
+    let (told, why) = (got.message(), "error converting YAML to JSON: yaml: ");
+    assert_eq!(got.code, 400);
+    assert!(told.starts_with(&format!("the object provided is unrecognized (must be of type ConfigMap): {why}")));
+    assert!(told.ends_with(" (613a205b)"), "{told}");
     assert_eq!(send("text/plain", b"{}".to_vec()).await.code, 415);
     assert_eq!(send("application/vnd.kubernetes.protobuf", b"nonsense".to_vec()).await.code, 400);
     // Far over the limit too, the sender reads an answer, not a reset.
@@ -66,6 +70,16 @@ async fn paths_queries_and_media_types_are_checked() {
         let got = server.send(&As::Admin, request(method, path, "", "")).await;
         assert_eq!(got.code, code, "{method} {path}: {:?}", got.body);
     }
+    // An unknown group is an unknown path; an unknown kind of a served group is an unknown resource.
+    for (method, path) in [("GET", "/apis/nosuch.io/v1/things"), ("PUT", "/apis/x.io/v1/things"), ("GET", "/no")] {
+        let got = server.send(&As::Admin, request(method, path, "", "")).await;
+        assert_eq!((got.code, got.body.as_ref()), (404, b"404 page not found\n".as_slice()), "{method} {path}");
+    }
+    for path in ["/api/v1/nosuchthings", "/apis/apps/v9/deployments"] {
+        let got = server.get(&As::Admin, path).await;
+        assert_eq!(got.message(), "the server could not find the requested resource");
+    }
+    assert_eq!(server.get(&As::Nobody, "/apis/nosuch.io/v1/things").await.code, 403);
     let html = with_header(request("GET", "/api/v1/pods", "", ""), "accept", "text/html");
     assert_eq!(server.send(&As::Admin, html).await.code, 406);
     let patch = request("PATCH", "/api/v1/namespaces/default/configmaps/x", "application/json", "{}");

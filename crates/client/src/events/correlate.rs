@@ -3,11 +3,12 @@
 //! Source: upstream's `client-go/tools/record/events_cache.go`, in its order: an object that talks too much is
 //! not heard; many messages of one reason are combined into one; the same again raises the count.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::recent::Recent;
 use super::{Occurrence, Teller};
 
 /// Different messages of one reason within [`SIMILAR_SECONDS`] before they are combined.
@@ -16,8 +17,6 @@ const SIMILAR_SECONDS: i64 = 600;
 /// Events about one object at once, and the time in which it earns another.
 const SPAM_BURST: f64 = 25.0;
 const SPAM_REFILL_SECONDS: f64 = 300.0;
-/// Remembered objects, reasons and events each; the one not touched longest goes first.
-const REMEMBERED_MAX: usize = 4096;
 const COMBINED: &str = "(combined from similar events): ";
 
 /// What to do with an occurrence.
@@ -126,58 +125,6 @@ fn object_id(teller: &Teller, about: &Value) -> String {
     format!("{}|{}|{}", teller.component, teller.host, parts.join("|"))
 }
 
-/// A map that forgets what was not touched longest.
-struct Recent<T> {
-    entries: BTreeMap<String, (u64, T)>,
-    order: BTreeMap<u64, String>,
-    clock: u64,
-}
-
-impl<T> Default for Recent<T> {
-    fn default() -> Self {
-        Self { entries: BTreeMap::new(), order: BTreeMap::new(), clock: 0 }
-    }
-}
-
-impl<T> Recent<T> {
-    fn get_mut(&mut self, key: &str) -> Option<&mut T> {
-        let (touched, value) = self.entries.get_mut(key)?;
-        self.clock += 1;
-        self.order.remove(touched);
-        self.order.insert(self.clock, key.to_owned());
-        *touched = self.clock;
-        Some(value)
-    }
-
-    fn put(&mut self, key: String, value: T) {
-        self.make_room();
-        self.clock += 1;
-        if let Some((touched, _)) = self.entries.insert(key.clone(), (self.clock, value)) {
-            self.order.remove(&touched);
-        }
-        self.order.insert(self.clock, key);
-    }
-
-    fn get_or(&mut self, key: &str, fresh: impl FnOnce() -> T) -> &mut T {
-        if !self.entries.contains_key(key) {
-            self.make_room();
-        }
-        self.clock += 1;
-        let (touched, value) = self.entries.entry(key.to_owned()).or_insert_with(|| (0, fresh()));
-        self.order.remove(touched);
-        self.order.insert(self.clock, key.to_owned());
-        *touched = self.clock;
-        value
-    }
-
-    fn make_room(&mut self) {
-        while self.entries.len() >= REMEMBERED_MAX {
-            let Some((_, oldest)) = self.order.pop_first() else { return };
-            self.entries.remove(&oldest);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::ToSpan;
@@ -191,7 +138,7 @@ mod tests {
 
     fn happened(message: &str) -> Occurrence {
         let about = json!({ "kind": "Pod", "namespace": "d", "name": "x", "uid": "u" });
-        Occurrence { about, warning: false, reason: "Happened".into(), message: message.into() }
+        Occurrence { about, warning: false, reason: "Happened".into(), action: String::new(), message: message.into() }
     }
 
     #[test]

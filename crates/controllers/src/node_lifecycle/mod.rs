@@ -43,7 +43,7 @@ impl Controller for NodeLifecycle {
 
     fn watches(&self) -> Vec<Watch> {
         vec![
-            Watch::of::<Node>().index(&NODES_BY_STATE).own::<Node>(),
+            Watch::of::<Node>().index(&NODES_BY_STATE).own::<Node>().tells(came_or_went),
             Watch::of::<Lease>()
                 .keys(|lease: &Lease, _| {
                     let meta = &lease.metadata;
@@ -77,6 +77,20 @@ impl Controller for NodeLifecycle {
         plan.burst(unready(&node, view, now));
         plan
     }
+}
+
+/// A node comes when it is first seen, and goes.
+fn came_or_went(old: Option<&Node>, new: Option<&Node>) -> Option<Event> {
+    let (node, reason, what) = match (old, new) {
+        (None, Some(node)) => (node, "RegisteredNode", "Registered Node NAME in Controller"),
+        (Some(node), None) => (node, "RemovingNode", "Removing Node NAME from Controller"),
+        _ => return None,
+    };
+    let name = node.metadata.name.as_deref().unwrap_or_default();
+    let mut event = Event::normal(node, reason, format!("Node {name} event: {}", what.replace("NAME", name)));
+    // As upstream: the name and the uid are all that is said of the node.
+    event.about = json!({"kind": "Node", "apiVersion": "v1", "name": name, "uid": node.metadata.uid});
+    Some(event)
 }
 
 /// Brings the node's taints up to date, and those of others that depend on it: while no node at all is ready, it is

@@ -145,8 +145,9 @@ pub async fn run(
     let hands = hands(cx.clone());
     let mut parts = JoinSet::new();
     parts.spawn(events);
-    let Some(registered) = node::register(&client, world, &cx.config, &machine, &stop).await else { return Ok(()) };
     cx.recorder.node("Normal", "Starting", "Starting kubelet.");
+    let Some(registered) = node::register(&client, world, &cx.config, &machine, &stop).await else { return Ok(()) };
+    node::tell_state(&cx.recorder, &machine.name);
     let (pods, nodes, services) = (cx.pods.clone(), cx.node.clone(), cx.services.clone());
     let (a, b, c) = (stop.clone(), stop.clone(), stop.clone());
     parts.spawn(async move { pods.run(a).await });

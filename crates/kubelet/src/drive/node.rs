@@ -16,6 +16,7 @@ use tonic::Request;
 use super::context::Context;
 use super::event::Event;
 use super::machine;
+use super::recorder::Recorder;
 use crate::plan::node::{self, Machine};
 
 const LEASE_NAMESPACE: &str = "kube-node-lease";
@@ -73,6 +74,13 @@ async fn register_once(
             client.patch::<Node>("", &machine.name, "", patch).await
         }
         other => other,
+    }
+}
+
+/// What a kubelet says of its node when it starts.
+pub fn tell_state(recorder: &Recorder, name: &str) {
+    for state in ["NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"] {
+        recorder.node("Normal", state, format!("Node {name} status is now: {state}"));
     }
 }
 
@@ -137,8 +145,8 @@ async fn tell(cx: &Context, machine: &Machine, told: &mut Option<NodeStatus>, an
         Ok(_) => {
             let is_ready = ready(&status);
             if was_ready != Some(is_ready) {
-                let reason = if is_ready { "NodeReady" } else { "NodeNotReady" };
-                cx.recorder.node("Normal", reason, format!("Node {} status is now: {reason}", machine.name));
+                let state = if is_ready { "NodeReady" } else { "NodeNotReady" };
+                cx.recorder.node("Normal", state, format!("Node {} status is now: {state}", machine.name));
             }
             *told = Some(status);
             true

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec, PreferredSchedulingTerm};
 
-use super::{Question, normalized};
+use super::{Question, Refusal, normalized};
 use crate::node::Seen;
 use crate::pod::Wanted;
 
@@ -45,7 +45,7 @@ pub fn filter(wanted: &Wanted) -> Option<Question<'_>> {
     if affinity.selector.is_empty() && affinity.required.is_none() {
         return None;
     }
-    Some(Box::new(|node| if affinity.allows(node) { Vec::new() } else { vec![REFUSED.into()] }))
+    Some(Box::new(|node| (!affinity.allows(node)).then(|| Refusal::lasting(REFUSED))))
 }
 
 pub fn points(wanted: &Wanted, nodes: &[&Seen]) -> Vec<i64> {

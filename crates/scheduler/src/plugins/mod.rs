@@ -10,11 +10,29 @@ mod unschedulable;
 use crate::node::Seen;
 use crate::pod::Wanted;
 
-/// Why a node does not do, in upstream's words.
+/// A reason why a node does not do, in upstream's words.
 pub type Reason = String;
 
-/// A pod's question to a node: all reasons why not, or none.
-pub type Question<'a> = Box<dyn Fn(&Seen) -> Vec<Reason> + 'a>;
+/// Why a node does not do, with all reasons of one plugin.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub reasons: Vec<Reason>,
+    /// It would not do without the other pods on it either, so that preemption is no help.
+    pub is_lasting: bool,
+}
+
+impl Refusal {
+    fn lasting(reason: impl Into<Reason>) -> Self {
+        Self { reasons: vec![reason.into()], is_lasting: true }
+    }
+
+    fn passing(reason: impl Into<Reason>) -> Self {
+        Self { reasons: vec![reason.into()], is_lasting: false }
+    }
+}
+
+/// A pod's question to a node: why not, or nothing.
+pub type Question<'a> = Box<dyn Fn(&Seen) -> Option<Refusal> + 'a>;
 
 /// Compiles a pod into its question; `None` when this pod has no such question.
 pub type Filter = for<'a> fn(&'a Wanted) -> Option<Question<'a>>;

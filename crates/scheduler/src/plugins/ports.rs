@@ -1,6 +1,6 @@
 //! NodePorts: host ports must be free.
 
-use super::Question;
+use super::{Question, Refusal};
 use crate::pod::{HostPort, Wanted};
 
 const ANY: &str = "0.0.0.0";
@@ -11,7 +11,7 @@ pub fn filter(wanted: &Wanted) -> Option<Question<'_>> {
     }
     Some(Box::new(|node| {
         let taken = wanted.host_ports.iter().any(|port| node.ports.iter().any(|held| collide(port, held)));
-        if taken { vec!["node(s) didn't have free ports for the requested pod ports".into()] } else { Vec::new() }
+        taken.then(|| Refusal::passing("node(s) didn't have free ports for the requested pod ports"))
     }))
 }
 

@@ -1,6 +1,6 @@
 //! NodeResourcesFit and NodeResourcesBalancedAllocation: what is asked must be there, and load is spread.
 
-use super::Question;
+use super::{Question, Refusal};
 use crate::node::Seen;
 use crate::pod::Wanted;
 
@@ -8,7 +8,7 @@ const POINTS_MAX: i64 = 100;
 
 pub fn filter(wanted: &Wanted) -> Option<Question<'_>> {
     Some(Box::new(|node| {
-        let mut reasons = Vec::new();
+        let (mut reasons, mut is_lasting) = (Vec::new(), false);
         if node.pods + 1 > node.pods_max {
             reasons.push("Too many pods".to_owned());
         }
@@ -16,6 +16,7 @@ pub fn filter(wanted: &Wanted) -> Option<Question<'_>> {
         let mut check = |name: &str, asked: i64, has: i64, used: i64| {
             if asked > 0 && asked > has - used {
                 reasons.push(format!("Insufficient {name}"));
+                is_lasting |= asked > has;
             }
         };
         check("cpu", asked.cpu, has.cpu, used.cpu);
@@ -25,7 +26,7 @@ pub fn filter(wanted: &Wanted) -> Option<Question<'_>> {
             let of = |amounts: &crate::resources::Amounts| amounts.others.get(name).copied().unwrap_or(0);
             check(name, *amount, of(has), of(used));
         }
-        reasons
+        (!reasons.is_empty()).then_some(Refusal { reasons, is_lasting })
     }))
 }
 

@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::core::v1::{Taint, Toleration};
 
-use super::{Question, Reason, normalized};
+use super::{Question, Refusal, normalized};
 use crate::node::Seen;
 use crate::pod::Wanted;
 
@@ -11,12 +11,13 @@ pub fn filter(wanted: &Wanted) -> Option<Question<'_>> {
     Some(Box::new(|node| {
         let hard = node.taints.iter().filter(|taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute"));
         let mut bad = hard.filter(|taint| !tolerates(&wanted.tolerations, taint));
-        bad.next().map(untolerated).into_iter().collect()
+        bad.next().map(untolerated)
     }))
 }
 
-fn untolerated(taint: &Taint) -> Reason {
-    format!("node(s) had untolerated taint {{{}: {}}}", taint.key, taint.value.as_deref().unwrap_or_default())
+fn untolerated(taint: &Taint) -> Refusal {
+    let value = taint.value.as_deref().unwrap_or_default();
+    Refusal::lasting(format!("node(s) had untolerated taint {{{}: {value}}}", taint.key))
 }
 
 pub fn points(wanted: &Wanted, nodes: &[&Seen]) -> Vec<i64> {

@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::Taint;
 
-use super::Question;
 use super::taints::tolerates;
+use super::{Question, Refusal};
 use crate::pod::Wanted;
 
 const TAINT: &str = "node.kubernetes.io/unschedulable";
@@ -13,5 +13,5 @@ pub fn filter(wanted: &Wanted) -> Option<Question<'_>> {
     if tolerates(&wanted.tolerations, &taint) {
         return None;
     }
-    Some(Box::new(|node| if node.is_unschedulable { vec!["node(s) were unschedulable".into()] } else { Vec::new() }))
+    Some(Box::new(|node| node.is_unschedulable.then(|| Refusal::lasting("node(s) were unschedulable"))))
 }
