@@ -162,6 +162,40 @@ fn every_arrow_points_down() {
     check(problems);
 }
 
+/// The names in all sections of a manifest that list dependencies.
+fn named_dependencies(manifest: &str) -> Vec<String> {
+    let sections = manifest
+        .split("\n[")
+        .filter(|section| section.split(']').next().is_some_and(|title| title.ends_with("dependencies")));
+    let lines = sections.flat_map(|section| section.lines().skip(1));
+    lines.filter_map(|line| line.split(['.', ' ', '=']).next()).filter(|n| !n.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let (mut problems, mut everywhere) = (Vec::new(), Vec::new());
+    let sources = sources();
+    let mut folders: Vec<String> = FLOORS.iter().map(|(name, _)| format!("crates/{name}")).collect();
+    folders.push("xtask".to_owned());
+    for folder in folders {
+        let used: String = sources
+            .iter()
+            .filter(|(name, _)| name.starts_with(&format!("{folder}/")))
+            .map(|(_, text)| text.as_str())
+            .collect();
+        let named = named_dependencies(&fs::read_to_string(root().join(&folder).join("Cargo.toml")).unwrap());
+        for name in named.iter().filter(|name| !used.contains(&name.replace('-', "_"))) {
+            problems.push(format!("{folder} names {name} and does not use it"));
+        }
+        everywhere.extend(named);
+    }
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    for name in named_dependencies(&manifest).iter().filter(|name| !everywhere.contains(name)) {
+        problems.push(format!("the workspace names {name} and no crate uses it"));
+    }
+    check(problems);
+}
+
 #[test]
 fn pure_code_is_pure() {
     let mut problems = Vec::new();
