@@ -67,16 +67,18 @@ async fn run(matches: &ArgMatches) -> Result {
 }
 
 /// How to delete, the same for all.
-struct Plan {
+pub struct Plan {
     options: Options,
     dry_run: DryRun,
     is_forced: bool,
     only_names: bool,
-    timeout: Option<Duration>,
+    pub timeout: Option<Duration>,
 }
 
 impl Plan {
-    fn of(matches: &ArgMatches) -> Result<Self> {
+    /// # Errors
+    /// Flags that do not go together, or that cannot be read.
+    pub fn of(matches: &ArgMatches) -> Result<Self> {
         let is_forced = flags::is_set(matches, "force");
         let mut grace: Option<i64> = match flags::of(matches, "grace-period") {
             "" | "-1" => None,
@@ -85,7 +87,7 @@ impl Plan {
                     .map_err(|_| Failure::Here(format!("invalid argument \"{text}\" for \"--grace-period\" flag")))?,
             ),
         };
-        if flags::is_set(matches, "now") {
+        if flags::try_is_set(matches, "now") {
             if grace.is_some() {
                 return error("--now and --grace-period cannot be specified together");
             }
@@ -190,7 +192,8 @@ async fn collect(
     Ok(())
 }
 
-async fn delete(session: &Session, found: &Found, plan: &Plan) -> Result {
+/// Deletes one object and says so; does not wait.
+pub async fn delete(session: &Session, found: &Found, plan: &Plan) -> Result {
     if plan.dry_run != DryRun::Client {
         let resource = session.client.dynamic(found.served.resource());
         resource.delete(&found.namespace(), &found.name(), plan.options.clone()).await?;
@@ -200,16 +203,12 @@ async fn delete(session: &Session, found: &Found, plan: &Plan) -> Result {
         return Ok(());
     }
     let forced = if plan.is_forced { "force " } else { "" };
-    let from = match found.namespace().as_str() {
-        "" => String::new(),
-        namespace => format!(" from {namespace} namespace"),
-    };
     let dry = match plan.dry_run {
         DryRun::None => "",
         DryRun::Client => " (dry run)",
         DryRun::Server => " (server dry run)",
     };
-    println!("{} \"{}\" {forced}deleted{from}{dry}", found.served.singular_qualified(), found.name());
+    println!("{} \"{}\" {forced}deleted{dry}", found.served.singular_qualified(), found.name());
     Ok(())
 }
 
