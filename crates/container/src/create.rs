@@ -1,20 +1,27 @@
-//! Creates and starts a container through libcontainer. Runs in a process of its own, which ends afterwards.
+//! Creates and starts a container. Runs in a process of its own with a mount namespace of its own, and ends afterwards.
 //!
-//! libcontainer makes the calling process non-dumpable, changes its folder and forks: nothing for a process that lives on.
-//! The container's first process becomes a child of the *parent* of the process that calls [`run`].
-//! Not here: the root file system must be mounted at `<bundle>/rootfs`, and `<bundle>/config.json` be written.
+//! ```text
+//! caller: group made and limited, process id namespace ──fork──▶ into the group, group namespace, files, root,
+//!    ◀──── nothing (the program runs), or what prevented it ────  terminal, user and filter (`confine`), execve
+//! ```
+//!
+//! The container's first process becomes a child of the *parent* of the process that calls [`run`]. It is in the network,
+//! IPC and UTS namespaces of the caller.
+//! Not here: the root file system, which must be mounted at `<bundle>/rootfs`, and the spec in `<bundle>/config.json`.
 
-use std::fs;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use libcontainer::container::builder::ContainerBuilder;
-use libcontainer::oci_spec::runtime::Spec;
-use libcontainer::syscall::syscall::SyscallType;
-use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
+use oci_spec::runtime::{LinuxNamespaceType, LinuxResources, Spec};
+use rustix::fs::{Mode, OFlags};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
-use crate::{Error, Result, cgroup, state_dir};
+use crate::filter::Filter;
+use crate::{Error, Result, cgroup, check, exec, rootfs};
+
+/// What went wrong is a few lines at most.
+const FAILURE_LENGTH_MAX: usize = 4096;
 
 /// What the container's first process has as its standard streams.
 pub enum Stdio {
@@ -23,122 +30,129 @@ pub enum Stdio {
         stdout: OwnedFd,
         stderr: OwnedFd,
     },
-    /// A socket on which the master side of the new terminal will be sent, by path.
-    Terminal {
-        console_socket: std::path::PathBuf,
-    },
+    /// A new terminal, whose master side is handed to `send_master`.
+    Terminal,
 }
 
-/// Creates the container `id` from `bundle` and starts it. Returns the process id of its first process.
-pub fn run(id: &str, bundle: &Path, stdio: Stdio) -> Result<i32> {
-    let state = state_dir(bundle);
-    fs::create_dir_all(&state).map_err(|source| Error::io(format!("cannot make {}", state.display()), source))?;
-    let mut builder = ContainerBuilder::new(id.to_string(), SyscallType::default())
-        .with_root_path(&state)
-        .map_err(refusal)?
-        .with_executor(Payload);
-    match stdio {
-        Stdio::Pipes { stdin, stdout, stderr } => {
-            builder = builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr);
+/// Creates the container of `bundle` and starts it. Returns the process id of its first process, which then runs the program.
+pub fn run(bundle: &Path, stdio: Stdio, send_master: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<i32> {
+    let file = bundle.join("config.json");
+    let spec =
+        Spec::load(&file).map_err(|problem| Error::Invalid(format!("cannot read {}: {problem}", file.display())))?;
+    let filter = Filter::of_bundle(bundle, &spec)?;
+    make_group(&spec)?;
+    choose_process_ids(&spec)?;
+    let (failure, failed) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|problem| Error::io("cannot make a pipe", problem))?;
+    let pid = match exec::fork_sibling()? {
+        0 => {
+            let done = in_child(bundle, &spec, filter.as_ref(), stdio, send_master);
+            let problem = done.err().map_or(String::new(), |problem| problem.to_string());
+            let _ = rustix::io::write(&failed, problem.as_bytes());
+            unsafe { libc::_exit(126) }
         }
-        Stdio::Terminal { console_socket } => builder = builder.with_console_socket(Some(console_socket)),
+        pid => pid,
+    };
+    drop((failed, stdio));
+    // The other end is closed when the program runs, or says why it does not.
+    let mut text = vec![0; FAILURE_LENGTH_MAX];
+    match rustix::io::retry_on_intr(|| rustix::io::read(&failure, &mut text)) {
+        Ok(0) => Ok(pid),
+        Ok(length) => {
+            let text = String::from_utf8_lossy(&text[..length]);
+            Err(Error::Refused(format!("failed to create container: {text}")))
+        }
+        Err(problem) => Err(Error::io("cannot hear of the container's start", problem)),
     }
-    let mut container =
-        builder.as_init(bundle).with_systemd(false).with_detach(true).as_sibling(true).build().map_err(refusal)?;
-    let pid =
-        container.pid().map(|pid| pid.as_raw()).ok_or_else(|| Error::Refused("the container has no process".into()))?;
-    // Before the program runs; it waits for the start.
-    if let Err(problem) = restrict_devices(bundle) {
-        rustix::process::Pid::from_raw(pid)
-            .map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::KILL));
-        return Err(problem);
-    }
-    container.start().map_err(refusal)?;
-    Ok(pid)
 }
 
-fn restrict_devices(bundle: &Path) -> Result<()> {
-    if !cgroup::is_v2() {
-        return Ok(());
-    }
-    let spec = Spec::load(bundle.join("config.json")).map_err(|problem| Error::Invalid(problem.to_string()))?;
+fn make_group(spec: &Spec) -> Result<()> {
     let linux = spec.linux().as_ref();
-    let rules = linux.and_then(|linux| linux.resources().as_ref()).and_then(|resources| resources.devices().clone());
+    let wanted = linux.and_then(|linux| linux.resources().as_ref());
+    let rules = wanted.and_then(|wanted| wanted.devices().as_deref()).unwrap_or_default();
     match linux.and_then(|linux| linux.cgroups_path().as_ref()) {
-        Some(path) => cgroup::restrict_devices(&path.to_string_lossy(), &rules.unwrap_or_default()),
+        Some(path) => cgroup::create_leaf(&path.to_string_lossy(), &wanted.map(limits).unwrap_or_default(), rules),
         None => Ok(()),
     }
 }
 
-/// The innermost reason: the outer ones only say that something inside failed.
-fn refusal(problem: libcontainer::error::LibcontainerError) -> Error {
-    let mut text = problem.to_string();
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&problem);
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    Error::Refused(format!("failed to create container: {text}"))
-}
-
-/// Finds and executes the program. Refuses early, in the words that users know from runc, what cannot be executed.
-#[derive(Clone)]
-struct Payload;
-
-impl Executor for Payload {
-    fn validate(&self, spec: &Spec) -> std::result::Result<(), ExecutorValidationError> {
-        let process = spec.process().as_ref();
-        let args = process.and_then(|process| process.args().as_deref()).unwrap_or(&[]);
-        let env = process.and_then(|process| process.env().as_deref()).unwrap_or(&[]);
-        let program = args.first().ok_or_else(|| ExecutorValidationError::ArgValidationError("no command".into()))?;
-        find_program(program, env).map(|_| ()).map_err(ExecutorValidationError::ArgValidationError)
-    }
-
-    fn exec(&self, spec: &Spec) -> std::result::Result<(), ExecutorError> {
-        let process = spec.process().as_ref();
-        let args = process.and_then(|process| process.args().as_deref()).unwrap_or(&[]);
-        let env: Vec<String> = std::env::vars().map(|(key, value)| format!("{key}={value}")).collect();
-        let program = find_program(args.first().map_or("", String::as_str), &env).map_err(ExecutorError::Other)?;
-        // The standard library ignores SIGPIPE, and execve keeps that: programs expect the default.
-        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-        let problem = execute(&program, args, &env);
-        Err(ExecutorError::Other(format!("exec {program:?}: {problem}")))
+fn limits(wanted: &LinuxResources) -> cgroup::Resources {
+    let cpu = wanted.cpu().as_ref();
+    cgroup::Resources {
+        cpu_shares: cpu.and_then(|cpu| cpu.shares()),
+        cpu_quota: cpu.and_then(|cpu| cpu.quota()),
+        cpu_period: cpu.and_then(|cpu| cpu.period()),
+        cpuset_cpus: cpu.and_then(|cpu| cpu.cpus().clone()),
+        cpuset_mems: cpu.and_then(|cpu| cpu.mems().clone()),
+        memory_limit: wanted.memory().as_ref().and_then(|memory| memory.limit()),
+        pids_limit: wanted.pids().as_ref().map(|pids| pids.limit()),
+        unified: wanted.unified().clone().unwrap_or_default().into_iter().collect(),
     }
 }
 
-/// The path that `execvp` would take. The error names the program as it was given.
-pub(crate) fn find_program(program: &str, env: &[String]) -> std::result::Result<String, String> {
-    let executable =
-        |path: &str| fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
-    if program.contains('/') {
-        return match fs::metadata(program) {
-            Err(_) => Err(format!("exec: \"{program}\": stat {program}: no such file or directory")),
-            Ok(meta) if meta.is_dir() => Err(format!("exec: \"{program}\": is a directory")),
-            Ok(_) if !executable(program) => Err(format!("exec: \"{program}\": permission denied")),
-            Ok(_) => Ok(program.to_string()),
-        };
-    }
-    let path = env.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or("/usr/bin:/bin");
-    path.split(':')
-        .map(|folder| format!("{}/{program}", if folder.is_empty() { "." } else { folder }))
-        .find(|candidate| executable(candidate))
-        .ok_or_else(|| format!("exec: \"{program}\": executable file not found in $PATH"))
-}
-
-/// Replaces this process; returns only on failure.
-pub(crate) fn execute(program: &str, args: &[String], env: &[String]) -> std::io::Error {
-    let c_string = |text: &str| std::ffi::CString::new(text).ok();
-    let Some(path) = c_string(program) else { return std::io::ErrorKind::InvalidInput.into() };
-    let args: Vec<_> = args.iter().filter_map(|arg| c_string(arg)).collect();
-    let env: Vec<_> = env.iter().filter_map(|entry| c_string(entry)).collect();
-    let pointers = |list: &[std::ffi::CString]| -> Vec<*const libc::c_char> {
-        list.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+/// A process id namespace holds for children only: the one forked next is its first, or one more in it.
+fn choose_process_ids(spec: &Spec) -> Result<()> {
+    let namespaces = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
+    let Some(wanted) = namespaces.iter().find(|namespace| namespace.typ() == LinuxNamespaceType::Pid) else {
+        return Ok(());
     };
-    let (argv, envp) = (pointers(&args), pointers(&env));
-    // Both arrays are terminated and outlive the call.
-    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
-    std::io::Error::last_os_error()
+    match wanted.path() {
+        Some(path) => {
+            let what = || format!("cannot enter {}", path.display());
+            let file = File::open(path).map_err(|problem| Error::io(what(), problem))?;
+            // Not `move_into_thread_name_spaces`: the file says which kind it is, and must be of this one.
+            rustix::thread::move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::ProcessID))
+                .map_err(|problem| Error::io(what(), problem))
+        }
+        None => unshare(UnshareFlags::NEWPID, "cannot make a process id namespace"),
+    }
+}
+
+fn unshare(flags: UnshareFlags, what: &str) -> Result<()> {
+    // Files and memory stay shared with nobody: this process has one thread.
+    unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(|problem| Error::io(what, problem))
+}
+
+fn in_child(
+    bundle: &Path,
+    spec: &Spec,
+    filter: Option<&Filter>,
+    stdio: Stdio,
+    send_master: impl FnOnce(&OwnedFd) -> Result<()>,
+) -> Result<()> {
+    // Others in a shared process id namespace must not look into what is still half ours.
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }, "set dumpable")?;
+    check(unsafe { libc::setsid() }, "setsid")?;
+    unsafe { libc::umask(0) };
+    let wanted = spec.process().as_ref().ok_or_else(|| Error::Invalid("the spec has no process".into()))?;
+    if let Some(path) = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_ref()) {
+        cgroup::enter(&path.to_string_lossy())?;
+    }
+    unshare(UnshareFlags::NEWCGROUP, "cannot make a group namespace")?;
+    let root = bundle.join("rootfs");
+    rootfs::assemble(&root, spec)?;
+    rootfs::enter(&root, spec)?;
+    let has_terminal = take_streams(stdio, wanted.user().uid(), send_master)?;
+    rootfs::protect(spec)?;
+    exec::become_program(wanted, wanted.args().as_deref().unwrap_or_default(), has_terminal, filter)
+}
+
+/// Whether it is a terminal.
+fn take_streams(stdio: Stdio, uid: u32, send_master: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<bool> {
+    let Stdio::Pipes { stdin, stdout, stderr } = stdio else {
+        let terminal = exec::take_terminal(uid, send_master)?;
+        rootfs::put_console(terminal.as_fd())?;
+        return Ok(true);
+    };
+    for (number, stream) in [stdin, stdout, stderr].into_iter().enumerate() {
+        // The host's null device is a way into the host's /dev: the container's own serves as well.
+        let stream = if rootfs::is_null(stream.as_fd()) { null()? } else { stream };
+        check(unsafe { libc::dup2(stream.as_raw_fd(), number as i32) }, "dup2")?;
+    }
+    Ok(false)
+}
+
+fn null() -> Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    rustix::fs::open("/dev/null", flags, Mode::empty()).map_err(|problem| Error::io("cannot open /dev/null", problem))
 }

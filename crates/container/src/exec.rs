@@ -1,7 +1,5 @@
 //! An extra process in a running container. Runs in a process of its own, and never returns when it succeeds.
 //!
-//! Our own rather than libcontainer's: that one starts extra processes without the container's seccomp filter, and
-//! reads and writes its state each time, which probes would pay once a second.
 //! The order is the point: groups and namespaces first (they need our privileges), then the filter, then the user.
 //! Not here: the fork before, and the streams, which are descriptors 0 to 2 already or a terminal to be made.
 
@@ -10,9 +8,10 @@ use std::fs;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
-use oci_spec::runtime::{LinuxSeccomp, Spec};
+use oci_spec::runtime::Spec;
 
-use crate::{Error, Result, capability, cgroup, create};
+use crate::filter::Filter;
+use crate::{Error, Result, cgroup, check, confine, program};
 
 /// What to run, where everything else (user, capabilities, filter, environment) is as the container's spec says.
 pub struct Process<'a> {
@@ -30,16 +29,18 @@ pub fn run(process: &Process, failure: OwnedFd, send_master: impl FnOnce(&OwnedF
     let file = process.bundle.join("config.json");
     let spec =
         Spec::load(&file).map_err(|problem| Error::Invalid(format!("cannot read {}: {problem}", file.display())))?;
+    // Read here: inside, the bundle is out of reach.
+    let filter = Filter::of_bundle(process.bundle, &spec)?;
     let linux = spec.linux().as_ref();
     if let Some(path) = linux.and_then(|linux| linux.cgroups_path().as_ref()) {
-        cgroup::enter(&path.to_string_lossy(), std::process::id())?;
+        cgroup::enter(&path.to_string_lossy())?;
     }
     enter_namespaces(process.init, &spec)?;
     // A pid namespace holds for children only. The child's parent is ours: it reaps.
     match fork_sibling()? {
         0 => {
-            let problem =
-                in_container(process, &spec, send_master).err().map_or(String::new(), |problem| problem.to_string());
+            let done = in_container(process, &spec, filter.as_ref(), send_master);
+            let problem = done.err().map_or(String::new(), |problem| problem.to_string());
             let _ = rustix::io::write(&failure, problem.as_bytes());
             unsafe { libc::_exit(126) }
         }
@@ -66,36 +67,50 @@ fn enter_namespaces(init: i32, spec: &Spec) -> Result<()> {
 }
 
 /// A child of our parent: whoever started us waits for it, as for the container's first process.
-fn fork_sibling() -> Result<i32> {
+pub(crate) fn fork_sibling() -> Result<i32> {
     let flags = libc::CLONE_PARENT;
     // With a zero stack and these flags clone is fork, which is safe in a process with one thread.
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags | libc::SIGCHLD, 0, 0, 0, 0) } as i32;
     if pid < 0 { Err(Error::io("cannot fork", std::io::Error::last_os_error())) } else { Ok(pid) }
 }
 
-fn in_container(process: &Process, spec: &Spec, send_master: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<()> {
+fn in_container(
+    process: &Process,
+    spec: &Spec,
+    filter: Option<&Filter>,
+    send_master: impl FnOnce(&OwnedFd) -> Result<()>,
+) -> Result<()> {
     check(unsafe { libc::setsid() }, "setsid")?;
+    let wanted = spec.process().as_ref().ok_or_else(|| Error::Invalid("the spec has no process".into()))?;
     if process.terminal {
-        let (master, slave) = terminal()?;
-        send_master(&master)?;
-        check(unsafe { libc::ioctl(slave.as_raw_fd(), libc::TIOCSCTTY, 0) }, "cannot take the terminal")?;
-        for fd in 0..3 {
-            check(unsafe { libc::dup2(slave.as_raw_fd(), fd) }, "dup2")?;
-        }
+        take_terminal(wanted.user().uid(), send_master)?;
     }
+    become_program(wanted, process.args, process.terminal, filter)
+}
+
+/// The last steps of every process: confine it, and execute the program. Returns only when that fails.
+pub(crate) fn become_program(
+    wanted: &oci_spec::runtime::Process,
+    args: &[String],
+    terminal: bool,
+    filter: Option<&Filter>,
+) -> Result<()> {
     check(
         unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) } as i32,
         "close_range",
     )?;
-    let wanted = spec.process().as_ref().ok_or_else(|| Error::Invalid("the spec has no process".into()))?;
-    let env = environment(wanted, process.terminal);
+    let env = environment(wanted, terminal);
     let cwd = CString::new(wanted.cwd().to_string_lossy().as_bytes()).map_err(|_| Error::Invalid("bad cwd".into()))?;
     check(unsafe { libc::chdir(cwd.as_ptr()) }, "chdir to the working directory")?;
-    confine(spec, wanted)?;
-    let program = process.args.first().map_or("", String::as_str);
-    let program = create::find_program(program, &env).map_err(Error::Refused)?;
+    if !std::env::current_dir().is_ok_and(|folder| folder.is_absolute()) {
+        return Err(Error::Refused("the working directory is not in the container".into()));
+    }
+    confine::apply(wanted, filter)?;
+    let program = args.first().map_or("", String::as_str);
+    let program = program::find(program, &env).map_err(Error::Refused)?;
+    // The standard library ignores SIGPIPE, and execve keeps that: programs expect the default.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-    let problem = create::execute(&program, process.args, &env);
+    let problem = program::execute(&program, args, &env);
     Err(Error::io(format!("exec: \"{program}\""), problem))
 }
 
@@ -114,6 +129,21 @@ fn environment(wanted: &oci_spec::runtime::Process, terminal: bool) -> Vec<Strin
     env
 }
 
+/// Makes a terminal of the container's, this process's own, and hands the master side out. The terminal.
+pub(crate) fn take_terminal(uid: u32, send_master: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<OwnedFd> {
+    let (master, slave) = terminal()?;
+    send_master(&master)?;
+    check(unsafe { libc::ioctl(slave.as_raw_fd(), libc::TIOCSCTTY, 0) }, "cannot take the terminal")?;
+    for fd in 0..3 {
+        check(unsafe { libc::dup2(slave.as_raw_fd(), fd) }, "dup2")?;
+    }
+    if uid != 0 {
+        let owned = rustix::fs::fchown(&slave, Some(rustix::fs::Uid::from_raw(uid)), None);
+        owned.map_err(|problem| Error::io("cannot give the terminal to the user", problem))?;
+    }
+    Ok(slave)
+}
+
 fn terminal() -> Result<(OwnedFd, OwnedFd)> {
     use rustix::fs::{Mode, OFlags, open};
     let io = |problem: rustix::io::Errno| Error::io("cannot make a terminal", problem);
@@ -123,77 +153,4 @@ fn terminal() -> Result<(OwnedFd, OwnedFd)> {
     let name = rustix::pty::ptsname(&master, Vec::new()).map_err(io)?;
     let slave = open(name.as_c_str(), flags, Mode::empty()).map_err(io)?;
     Ok((master, slave))
-}
-
-/// Gives up what the container does not have: groups, ids, capabilities, calls. Nothing may come after but `execve`.
-fn confine(spec: &Spec, wanted: &oci_spec::runtime::Process) -> Result<()> {
-    let user = wanted.user();
-    unsafe { libc::umask(user.umask().unwrap_or(0o022)) };
-    let no_new_privileges = wanted.no_new_privileges() == Some(true);
-    if no_new_privileges {
-        check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, "no_new_privs")?;
-    }
-    let filter = spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
-    if !no_new_privileges {
-        load_filter(filter)?;
-    }
-    let capabilities = wanted.capabilities().as_ref();
-    let names = |set: Option<&oci_spec::runtime::Capabilities>| -> Vec<String> {
-        set.into_iter()
-            .flatten()
-            .map(|capability| format!("CAP_{}", capability.to_string().trim_start_matches("CAP_")))
-            .collect()
-    };
-    let bounding = capability::mask(&names(capabilities.and_then(|sets| sets.bounding().as_ref())));
-    let ambient = capability::mask(&names(capabilities.and_then(|sets| sets.ambient().as_ref())));
-    let held = capability::mask(&names(capabilities.and_then(|sets| sets.permitted().as_ref())));
-    drop_bounding(bounding)?;
-    let groups: Vec<libc::gid_t> = user.additional_gids().clone().unwrap_or_default();
-    check(unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) }, "keep capabilities")?;
-    check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) } as i32, "setgroups")?;
-    check(unsafe { libc::syscall(libc::SYS_setresgid, user.gid(), user.gid(), user.gid()) } as i32, "setgid")?;
-    check(unsafe { libc::syscall(libc::SYS_setresuid, user.uid(), user.uid(), user.uid()) } as i32, "setuid")?;
-    set_capabilities(held, ambient)?;
-    if no_new_privileges {
-        load_filter(filter)?;
-    }
-    Ok(())
-}
-
-fn load_filter(filter: Option<&LinuxSeccomp>) -> Result<()> {
-    let Some(filter) = filter else { return Ok(()) };
-    let loaded = libcontainer::seccomp::initialize_seccomp(filter);
-    loaded.map(|_| ()).map_err(|problem| Error::Refused(format!("cannot load the seccomp filter: {problem}")))
-}
-
-fn drop_bounding(keep: u64) -> Result<()> {
-    for bit in 0..capability::ALL.len() as u64 {
-        if keep & (1 << bit) == 0 && unsafe { libc::prctl(libc::PR_CAPBSET_READ, bit, 0, 0, 0) } == 1 {
-            check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, bit, 0, 0, 0) }, "drop capability")?;
-        }
-    }
-    Ok(())
-}
-
-/// `_LINUX_CAPABILITY_VERSION_3`: two words per set.
-const CAPABILITY_VERSION: u32 = 0x2008_0522;
-
-fn set_capabilities(held: u64, ambient: u64) -> Result<()> {
-    let header: [u32; 2] = [CAPABILITY_VERSION, 0];
-    let (low, high) = (held as u32, (held >> 32) as u32);
-    let (ambient_low, ambient_high) = (ambient as u32, (ambient >> 32) as u32);
-    // Effective, permitted, inheritable; low words first.
-    let data: [u32; 6] = [low, low, ambient_low, high, high, ambient_high];
-    check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) } as i32, "capset")?;
-    for bit in (0..64).filter(|bit| ambient & (1 << bit) != 0) {
-        check(
-            unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, bit as u64, 0, 0) },
-            "ambient capability",
-        )?;
-    }
-    Ok(())
-}
-
-fn check(result: i32, what: &str) -> Result<()> {
-    if result < 0 { Err(Error::io(what, std::io::Error::last_os_error())) } else { Ok(()) }
 }

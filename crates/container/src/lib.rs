@@ -1,4 +1,4 @@
-//! Linux containers through libcontainer. Never heard of Kubernetes.
+//! Linux containers. Never heard of Kubernetes.
 //!
 //! ```text
 //! Config ──spec::build──▶ config.json ──create::run (in a process of its own)──▶ init
@@ -12,13 +12,18 @@
 
 pub mod capability;
 pub mod cgroup;
+mod confine;
 pub mod create;
 pub mod exec;
+pub mod filter;
+mod mount;
+pub mod pipe;
+mod program;
+mod reach;
+mod rootfs;
 pub mod seccomp;
 pub mod spec;
 pub mod user;
-
-use std::path::PathBuf;
 
 /// What can go wrong with a container. Messages name the operation and the thing it was done to.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +33,7 @@ pub enum Error {
     /// The caller asked for something that cannot be: retrying does not help.
     #[error("{0}")]
     Invalid(String),
-    /// The kernel or libcontainer refused; the text is what users see in events.
+    /// The kernel refused; the text is what users see in events.
     #[error("{0}")]
     Refused(String),
 }
@@ -41,7 +46,7 @@ impl Error {
     }
 }
 
-/// Where the state of one container lives: `<bundle>/config.json` and libcontainer's own files below `<bundle>/state`.
-pub fn state_dir(bundle: &std::path::Path) -> PathBuf {
-    bundle.join("state")
+/// The outcome of a system call that returns a negative number when it fails.
+pub(crate) fn check(result: i32, what: &str) -> Result<()> {
+    if result < 0 { Err(Error::io(what, std::io::Error::last_os_error())) } else { Ok(()) }
 }

@@ -1,5 +1,5 @@
 //! The seccomp profiles: the default one as a table of our own, equal in effect to containerd's, and profiles from files.
-//! Not here: compiling and loading filters; libcontainer does that.
+//! Not here: compiling and loading filters ([`crate::filter`]).
 
 use std::collections::BTreeSet;
 

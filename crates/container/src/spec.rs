@@ -98,7 +98,7 @@ fn process(config: &Config) -> Value {
             "bounding": bounding, "effective": held, "permitted": held, "inheritable": ambient, "ambient": ambient,
         },
     });
-    // libcontainer reads `false` as "load the filter late", which needs the flag: absence is how to say no.
+    // Absence is how shims of every version are told no.
     if config.no_new_privileges {
         process["noNewPrivileges"] = json!(true);
     }

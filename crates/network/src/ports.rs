@@ -35,6 +35,11 @@ pub struct Mapping {
     pub port: u16,
 }
 
+/// The name of an owner's table.
+pub fn table(owner: &str) -> String {
+    format!("{owner}-ports")
+}
+
 /// Makes the table hold exactly these mappings, in one step: for a start, when what is there may be old.
 pub fn replace(table: &str, mappings: &[Mapping]) -> Result<()> {
     let mut transaction = Transaction::new(Family::Ipv4, table);

@@ -88,6 +88,11 @@ impl Runtime {
         fs::create_dir_all(&record.rootfs.work).map_err(failed)?;
         fs::create_dir_all(&bundle).map_err(failed)?;
         let bytes = serde_json::to_vec(&spec::build(&spec)).map_err(|problem| failed(problem.into()))?;
+        if let Some(profile) = &spec.seccomp {
+            let filter =
+                self.0.filters.of(profile).map_err(|problem| Refusal::invalid_argument(problem.to_string()))?;
+            fs::write(container::filter::file(&bundle), &*filter).map_err(failed)?;
+        }
         fs::write(bundle.join("config.json"), bytes).map_err(failed)?;
         // Last: a folder without a record is removed by the next start.
         record::write(&self.config().container_record(&record.id), &record).map_err(failed)?;

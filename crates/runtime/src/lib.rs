@@ -15,6 +15,8 @@ mod connection;
 mod containers;
 mod events;
 mod exec_sync;
+mod filters;
+mod host_ports;
 mod image_service;
 mod open;
 mod record;
@@ -61,6 +63,7 @@ struct Inner {
     images: Arc<image::Store>,
     puller: image::pull::Puller,
     executable: spawn::Executable,
+    filters: filters::Filters,
     state: Mutex<state::State>,
     /// Held while a record is written or removed, so that what was removed is not written again.
     records: Mutex<()>,

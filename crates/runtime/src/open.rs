@@ -14,7 +14,7 @@ use crate::connection::{Heard, Shim};
 use crate::record::{self, Phase, Status};
 use crate::shim::protocol::{Answer, Call, ContainerState};
 use crate::state::{Container, Sandbox, State};
-use crate::{Config, Inner, Runtime, blocking, events, internal, now, sandbox_files, shim, spawn, streaming};
+use crate::{Config, Inner, Runtime, blocking, events, filters, internal, now, sandbox_files, shim, spawn, streaming};
 
 /// Exit code of a container whose end nobody saw.
 const KILLED_CODE: i32 = 137;
@@ -36,6 +36,7 @@ impl Runtime {
             puller: image::pull::Puller::new(config.pull.clone(), images.clone()),
             images,
             executable: spawn::Executable::of_this_process(),
+            filters: filters::Filters::default(),
             state: Mutex::new(read_records(&config)?),
             records: Mutex::new(()),
             events: broadcast::channel(events::BEHIND_MAX).0,
@@ -53,6 +54,7 @@ impl Runtime {
         let ids: Vec<String> = self.state().sandboxes.keys().cloned().collect();
         let all = ids.iter().map(|id| self.reconnect_sandbox(id));
         futures::future::join_all(all).await.into_iter().collect::<Result<Vec<()>, _>>()?;
+        self.replace_host_ports().await?;
         self.remove_strays().await
     }
 

@@ -13,6 +13,8 @@ use rpc::cri;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::host_ports::HostPort;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sandbox {
     pub id: String,
@@ -30,6 +32,9 @@ pub struct Sandbox {
     pub address: Option<Ipv4Addr>,
     pub cgroup_parent: String,
     pub phase: Phase,
+    /// Records of older versions have none.
+    #[serde(default)]
+    pub ports: Vec<HostPort>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

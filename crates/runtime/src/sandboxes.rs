@@ -13,7 +13,7 @@ use crate::connection::Shim;
 use crate::record::{self, Namespaces, Phase};
 use crate::shim::protocol::{Answer, Call, Setup};
 use crate::state::Sandbox;
-use crate::{Runtime, blocking, choose, internal, new_id, now, sandbox_files};
+use crate::{Runtime, blocking, choose, host_ports, internal, new_id, now, sandbox_files};
 
 /// How long killed containers may take to be reported dead when their sandbox is stopped.
 const KILL_TIMEOUT_S: u64 = 10;
@@ -54,6 +54,7 @@ impl Runtime {
         if options.userns_options.is_some_and(|userns| userns.mode() == cri::NamespaceMode::Pod) {
             return Err(Status::unimplemented("user namespaces are not supported by this runtime"));
         }
+        let ports = host_ports::wanted(&config.port_mappings)?;
         let namespaces = Namespaces { network: options.network, pid: options.pid, ipc: options.ipc };
         let mut record = record::Sandbox {
             id: new_id()?,
@@ -74,6 +75,7 @@ impl Runtime {
                 linux.cgroup_parent
             },
             phase: Phase::Creating,
+            ports,
         };
         let mut state = self.state();
         let key = |record: &record::Sandbox| {
@@ -138,7 +140,8 @@ impl Runtime {
             .map_err(|problem| internal("cannot make the sandbox's files", problem))?;
         match record.address {
             Some(address) => {
-                self.attach(record, address).map_err(|problem| internal("cannot make the pod's network", problem))
+                self.attach(record, address).map_err(|problem| internal("cannot make the pod's network", problem))?;
+                self.add_host_ports(record)
             }
             None => Ok(()),
         }
@@ -236,16 +239,17 @@ impl Runtime {
             let _ = shim.call(Call::Shutdown).await;
         }
         let runtime = self.clone();
-        blocking(move || runtime.clean_sandbox_files(&record)).await?;
+        blocking(move || runtime.clean_sandbox_files(&record, address)).await?;
         if let (Some(address), Some(pool)) = (address, self.state().addresses.as_mut()) {
             pool.release(address);
         }
         Ok(())
     }
 
-    fn clean_sandbox_files(&self, record: &record::Sandbox) -> Result<(), Status> {
+    fn clean_sandbox_files(&self, record: &record::Sandbox, address: Option<Ipv4Addr>) -> Result<(), Status> {
         let config = self.config();
         let failed = |problem: &dyn std::fmt::Display| internal("cannot clean the sandbox up", problem);
+        self.remove_host_ports(&host_ports::mappings(record, address)).map_err(|problem| failed(&problem))?;
         network::pod::detach(&network::pod::link_name(&config.owner, &record.id))
             .map_err(|problem| failed(&problem))?;
         network::namespace::remove(&config.namespace(&record.id)).map_err(|problem| failed(&problem))?;

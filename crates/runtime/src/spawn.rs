@@ -48,7 +48,8 @@ impl Executable {
             .env_clear()
             // The binary's allocator would take memory in huge pages; a shim needs a few small ones.
             .env("MIMALLOC_ALLOW_THP", "0")
-            .current_dir("/")
+            // No other folder, user or group: with those the standard library forks, and a fork copies the page tables of
+            // a large process. The shim leaves our folder by itself.
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::from(log))

@@ -1,7 +1,7 @@
-//! Which devices a group of version 2 may use: version 2 has no file for it, the kernel asks a small program instead.
+//! Which devices a group may use: else a container with `CAP_MKNOD` could read the host's disks.
 //!
-//! libcontainer writes version 1's `devices` files; built without its BPF part it leaves version 2 open, and a container
-//! with `CAP_MKNOD` could then read the host's disks. The program is a list of allowances; what none of them allows is refused.
+//! Version 1 has files for it; in version 2 the kernel asks a small program instead, a list of allowances: what none of
+//! them allows is refused.
 //! <https://docs.kernel.org/bpf/prog_cgroup_sockopt.html> is its sibling; the context is `struct bpf_cgroup_dev_ctx`.
 
 use std::fs::File;
@@ -52,7 +52,28 @@ const MAJOR: u8 = 4;
 const MINOR: u8 = 5;
 const SCRATCH: u8 = 1;
 
-/// Limits the group whose folder is given to what the rules allow. `None` if they allow everything.
+/// Tells a group of version 1 the rules, one after the other.
+pub fn restrict_v1(folder: &Path, rules: &[LinuxDeviceCgroup]) -> Result<()> {
+    for rule in rules {
+        let file = if rule.allow() { "devices.allow" } else { "devices.deny" };
+        super::write(&folder.join(file), &line(rule))?;
+    }
+    Ok(())
+}
+
+/// `c 1:3 rwm`, with `*` for all.
+fn line(rule: &LinuxDeviceCgroup) -> String {
+    let kind = match rule.typ() {
+        Some(LinuxDeviceType::B) => "b",
+        Some(LinuxDeviceType::C | LinuxDeviceType::U) => "c",
+        _ => "a",
+    };
+    let number = |number: Option<i64>| number.map_or("*".to_string(), |number| number.to_string());
+    let access = rule.access().clone().unwrap_or_default();
+    format!("{kind} {}:{} {access}", number(rule.major()), number(rule.minor()))
+}
+
+/// Limits the group of version 2 whose folder is given to what the rules allow. `None` if they allow everything.
 pub fn restrict(folder: &Path, rules: &[LinuxDeviceCgroup]) -> Result<()> {
     let everything = |rule: &LinuxDeviceCgroup| {
         rule.allow()

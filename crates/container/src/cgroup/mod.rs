@@ -1,5 +1,5 @@
 //! Control groups, version 1 and 2 alike, through the file system: make, limit, read, stop and remove groups.
-//! Not here: systemd as the manager of groups, and moving container processes in (libcontainer does that).
+//! Not here: systemd as the manager of groups.
 
 mod devices;
 mod limits;
@@ -98,14 +98,39 @@ fn write(file: &Path, text: &str) -> Result<()> {
     fs::write(file, text).map_err(|source| Error::io(format!("cannot write {text:?} to {}", file.display()), source))
 }
 
-/// Makes a group and sets its limits; a group that is there already gets the limits only.
+/// The hierarchies of version 1: the name of each one's mount point, and its controllers.
+pub fn hierarchies() -> Vec<(String, Vec<String>)> {
+    let Layout::V1(mounts) = layout() else { return Vec::new() };
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (controller, point) in mounts {
+        let name = point.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        found.entry(name).or_default().push(controller.clone());
+    }
+    found.into_iter().collect()
+}
+
+/// Makes a group for other groups and sets its limits; a group that is there already gets the limits only.
 pub fn create(path: &str, resources: &Resources) -> Result<()> {
+    make(path, true, resources)
+}
+
+/// Makes a group for processes, and limits it and their devices. In version 2 it may have no groups below it.
+pub fn create_leaf(path: &str, resources: &Resources, rules: &[oci_spec::runtime::LinuxDeviceCgroup]) -> Result<()> {
+    make(path, false, resources)?;
+    match layout() {
+        Layout::V2(root) => devices::restrict(&root.join(path.trim_start_matches('/')), rules),
+        Layout::V1(_) => folder("devices", path).map_or(Ok(()), |folder| devices::restrict_v1(&folder, rules)),
+    }
+}
+
+fn make(path: &str, has_groups: bool, resources: &Resources) -> Result<()> {
     for folder in folders(path) {
         fs::create_dir_all(&folder)
             .map_err(|source| Error::io(format!("cannot make cgroup {}", folder.display()), source))?;
     }
     match layout() {
-        Layout::V2(root) => delegate(root, path),
+        Layout::V2(root) if has_groups => delegate(root, path),
+        Layout::V2(root) => delegate(root, path.rsplit_once('/').map_or("", |(parent, _)| parent)),
         Layout::V1(_) => inherit_cpuset(path)?,
     }
     limits::apply(path, resources)
@@ -152,18 +177,10 @@ pub fn update(path: &str, resources: &Resources) -> Result<()> {
     limits::apply(path, resources)
 }
 
-/// Limits the devices of a group of version 2 to what the rules allow. On version 1 libcontainer has done it.
-pub fn restrict_devices(path: &str, rules: &[oci_spec::runtime::LinuxDeviceCgroup]) -> Result<()> {
-    match layout() {
-        Layout::V2(root) => devices::restrict(&root.join(path.trim_start_matches('/')), rules),
-        Layout::V1(_) => Ok(()),
-    }
-}
-
-/// Moves a process into the group, in every hierarchy that has it.
-pub fn enter(path: &str, pid: u32) -> Result<()> {
+/// Moves this process into the group, in every hierarchy that has it.
+pub fn enter(path: &str) -> Result<()> {
     for folder in folders(path).into_iter().filter(|folder| folder.exists()) {
-        write(&folder.join("cgroup.procs"), &pid.to_string())?;
+        write(&folder.join("cgroup.procs"), "0")?;
     }
     Ok(())
 }

@@ -2,8 +2,6 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixListener;
-use std::path::Path;
 
 use container::create::{self, Stdio};
 use rustix::mount::MountPropagationFlags;
@@ -21,30 +19,32 @@ pub struct Streams {
 
 /// Does everything, reports through `result`, and ends the process.
 pub fn main(start: &Start, streams: Streams, result: OwnedFd) -> ! {
-    let (outcome, master) = match create(start, streams) {
-        Ok((pid, master)) => (Outcome { pid: Some(pid), error: None }, master),
-        Err(problem) => (Outcome { pid: None, error: Some(problem) }, None),
+    let outcome = match create(start, streams, &result) {
+        Ok(pid) => Outcome { pid: Some(pid), error: None },
+        Err(problem) => Outcome { pid: None, error: Some(problem) },
     };
     let bytes = serde_json::to_vec(&outcome).unwrap_or_default();
-    let master: Vec<_> = master.iter().map(|master| master.as_fd()).collect();
-    let sent = wire::send(&result, &bytes, &master);
+    let sent = wire::send(&result, &bytes, &[]);
     process::exit(i32::from(sent.is_err()))
 }
 
-fn create(start: &Start, streams: Streams) -> Result<(i32, Option<OwnedFd>), String> {
+fn create(start: &Start, streams: Streams, result: &OwnedFd) -> Result<i32, String> {
     mount_rootfs(start)?;
     adjust_oom_score(start.oom_score_adj);
-    if !start.tty {
-        let stdio = pipes(start, streams).map_err(|problem| format!("cannot prepare the streams: {problem}"))?;
-        let pid = create::run(&start.container, &start.bundle, stdio).map_err(|problem| problem.to_string())?;
-        return Ok((pid, None));
-    }
-    let console_socket = start.bundle.join("console.sock");
-    let listener = listen(&console_socket).map_err(|problem| format!("cannot listen for the terminal: {problem}"))?;
-    let pid = create::run(&start.container, &start.bundle, Stdio::Terminal { console_socket });
-    let pid = pid.map_err(|problem| problem.to_string())?;
-    let master = receive_master(&listener).map_err(|problem| format!("no terminal came: {problem}"))?;
-    Ok((pid, Some(master)))
+    let stdio = if start.tty {
+        Stdio::Terminal
+    } else {
+        pipes(start, streams).map_err(|problem| format!("cannot prepare the streams: {problem}"))?
+    };
+    let send_master = |master: &OwnedFd| hand_over(result, master);
+    create::run(&start.bundle, stdio, send_master).map_err(|problem| problem.to_string())
+}
+
+/// Sends a terminal's master side to the shim, before the report of the process that has the other side.
+pub fn hand_over(result: &OwnedFd, master: &OwnedFd) -> container::Result<()> {
+    let bytes = serde_json::to_vec(&Outcome::default()).unwrap_or_default();
+    wire::send(result, &bytes, &[master.as_fd()])
+        .map_err(|problem| container::Error::Refused(format!("cannot hand over the terminal: {problem}")))
 }
 
 /// Mounts the root file system where only this process and the container see it: it goes when they go.
@@ -81,17 +81,4 @@ fn pipes(start: &Start, streams: Streams) -> std::io::Result<Stdio> {
         }
     }
     Ok(Stdio::Pipes { stdin, stdout, stderr })
-}
-
-/// Binds with a relative name: the whole path may be too long for an address.
-fn listen(path: &Path) -> std::io::Result<UnixListener> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    std::env::set_current_dir(folder)?;
-    UnixListener::bind(path.file_name().unwrap_or_default())
-}
-
-fn receive_master(listener: &UnixListener) -> std::io::Result<OwnedFd> {
-    let (connection, _) = listener.accept()?;
-    let (_, descriptors) = wire::receive(&connection)?;
-    descriptors.into_iter().next().ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
 }

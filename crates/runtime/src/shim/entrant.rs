@@ -1,6 +1,6 @@
 //! The forked child that enters a container and starts an extra process there. Not here: what the shim keeps of it.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use super::creator::Streams;
@@ -33,11 +33,7 @@ fn enter(exec: &Exec, bundle: &Path, init: i32, streams: Streams, result: &Owned
     }
     let (failure_read, failure_write) = process::pipe(false).map_err(io)?;
     let wanted = container::exec::Process { bundle, init, args: &exec.args, terminal: exec.tty };
-    let send_master = |master: &OwnedFd| {
-        let bytes = serde_json::to_vec(&Outcome::default()).unwrap_or_default();
-        wire::send(result, &bytes, &[master.as_fd()])
-            .map_err(|problem| container::Error::Refused(format!("cannot hand over the terminal: {problem}")))
-    };
+    let send_master = |master: &OwnedFd| super::creator::hand_over(result, master);
     let pid = container::exec::run(&wanted, failure_write, send_master).map_err(|problem| problem.to_string())?;
     // The other end is closed when the program runs, or says why it does not.
     let mut failure = vec![0; FAILURE_LENGTH_MAX];

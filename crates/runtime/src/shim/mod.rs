@@ -2,13 +2,13 @@
 //! output into logs, hears how they end, and outlives agent and control plane.
 //!
 //! ```text
-//! runtime ══ packets ══▶ machine ──fork──▶ creator ──libcontainer──▶ container  (becomes the shim's child)
+//! runtime ══ packets ══▶ machine ──fork──▶ creator ──namespaces, files──▶ container  (becomes the shim's child)
 //!                          ▲  └──fork──▶ entrant ──setns──▶ extra process       (becomes the shim's child)
 //!    signalfd, pipes, ttys ┘
 //! ```
 //!
 //! One thread, one epoll loop, no async runtime: its memory is paid once per pod. Whatever needs much memory or spoils the
-//! process (libcontainer does both) happens in a forked child that ends at once.
+//! process (making a container does both) happens in a forked child that ends at once.
 //! Not here: images, networks, records on disk, and every decision about when a container should run.
 #![allow(unsafe_code)]
 
@@ -47,6 +47,7 @@ pub fn main(args: impl IntoIterator<Item = String>) -> ! {
 
 fn run(socket: &Path) -> std::io::Result<()> {
     process::become_reaper()?;
+    std::env::set_current_dir("/")?;
     let first = unsafe { OwnedFd::from_raw_fd(0) };
     let listener = listen(socket)?;
     let signals = process::child_signals()?;

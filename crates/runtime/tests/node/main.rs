@@ -3,6 +3,7 @@
 //! `cargo test -p runtime --test node [FILTER]`. The image is made from Debian's busybox, if there is one.
 #![allow(clippy::unwrap_used)]
 
+mod confinement;
 mod life;
 mod more;
 mod node;
@@ -28,6 +29,12 @@ fn main() {
     }
     let filter = args.into_iter().find(|arg| !arg.starts_with('-')).unwrap_or_default();
     let all: Vec<Test> = tests![
+        confinement::a_container_is_confined,
+        confinement::masks_go_where_that_was_asked,
+        confinement::nothing_is_mounted_inside_proc,
+        confinement::volumes_propagate_as_asked,
+        confinement::bidirectional_mounts_show_outside,
+        confinement::host_ports_come_and_go,
         life::a_container_prints_and_ends,
         life::a_container_is_stopped_and_removed,
         life::a_wrong_command_is_reported,

@@ -39,14 +39,14 @@ pub async fn processes_and_memory_are_shared_in_a_pod(node: &Node) {
     }
     node.sh(&ids[0], "echo shared > /dev/shm/x").await;
     assert_eq!(node.sh(&ids[1], "cat /dev/shm/x").await.stdout, b"shared\n");
-    let both = "until [ $(cat /proc/[0-9]*/comm | grep -c '^sleep$') -ge 2 ]; do :; done; ls -d /proc/[0-9]* | wc -l";
+    let both = "until [ $(cat /proc/[0-9]*/comm | grep -c '^sleep$') -ge 2 ]; do :; done; set -- /proc/[0-9]*; echo $#";
     let seen = node.sh(&ids[1], both).await.stdout;
     let seen: u32 = String::from_utf8(seen).unwrap().trim().parse().unwrap();
     assert!(seen >= 5, "{seen} processes are seen");
     // Its child does not outlive a container's first process.
     let request = StopContainerRequest { container_id: ids[0].clone(), timeout: 0 };
     RuntimeService::stop_container(&node.runtime(), Request::new(request)).await.unwrap();
-    let left = node.sh(&ids[1], "ls -d /proc/[0-9]* | wc -l").await.stdout;
+    let left = node.sh(&ids[1], "set -- /proc/[0-9]*; echo $#").await.stdout;
     let left: u32 = String::from_utf8(left).unwrap().trim().parse().unwrap();
     assert!(left + 2 <= seen, "{left} of {seen} processes are left");
 }

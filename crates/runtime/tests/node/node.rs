@@ -71,6 +71,7 @@ impl Node {
         assert!(!mounts.contains(self.folder.to_str().unwrap()), "mounts are left");
         let links = network::pod::links(&self.config.owner).unwrap();
         assert!(links.is_empty(), "links are left: {links:?}");
+        network::ports::close(&network::ports::table(&self.config.owner)).unwrap();
         container::cgroup::remove(&self.config.cgroup).unwrap();
         std::fs::remove_dir_all(&self.folder).unwrap();
     }
