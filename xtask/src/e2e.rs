@@ -19,7 +19,7 @@ use anyhow::{Context, Result};
 use suite::parse::Test;
 
 use crate::tally::Tally;
-use crate::{images, packages, product};
+use crate::{images, packages, product, shell};
 use cluster::Cluster;
 use shell::Shell;
 
@@ -50,7 +50,7 @@ pub fn suites(filter: &str) -> Result<Tally> {
     // The namespaces go when the last process in them does.
     let status = Command::new("unshare")
         .args(["--net", "--mount", "--propagation", "private", "--"])
-        .arg(std::env::current_exe()?)
+        .arg(shell::this_program())
         .args(["e2e", filter])
         .env(INSIDE, std::env::join_paths(&kubectls)?)
         .env(BINARY, &binary)

@@ -1,6 +1,6 @@
 //! Running other programs: what was run is in every error.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -24,4 +24,9 @@ pub fn run(program: &str, args: &[&str]) -> Result<()> {
         bail!("{line}: {status}");
     }
     Ok(())
+}
+
+/// This program, also when cargo has built it anew and the file that it was started from is gone.
+pub fn this_program() -> PathBuf {
+    format!("/proc/{}/exe", std::process::id()).into()
 }

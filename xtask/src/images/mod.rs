@@ -14,6 +14,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::shell;
+
 pub const DEFAULT_DIR: &str = "/var/tmp/kybern-images";
 
 /// Builds every image of [`recipes::ALL`] into `dir`.
@@ -44,5 +46,5 @@ pub fn build(dir: &Path) -> Result<()> {
 
 fn is_newer(archive: &Path) -> Result<bool> {
     let Ok(made) = fs::metadata(archive).and_then(|m| m.modified()) else { return Ok(false) };
-    Ok(made > fs::metadata(std::env::current_exe()?)?.modified()?)
+    Ok(made > fs::metadata(shell::this_program())?.modified()?)
 }
