@@ -18,8 +18,9 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use suite::parse::Test;
 
+use crate::shell::this_program;
 use crate::tally::Tally;
-use crate::{images, packages, product, shell};
+use crate::{images, packages, product};
 use cluster::Cluster;
 use shell::Shell;
 
@@ -50,7 +51,7 @@ pub fn suites(filter: &str) -> Result<Tally> {
     // The namespaces go when the last process in them does.
     let status = Command::new("unshare")
         .args(["--net", "--mount", "--propagation", "private", "--"])
-        .arg(shell::this_program())
+        .arg(this_program())
         .args(["e2e", filter])
         .env(INSIDE, std::env::join_paths(&kubectls)?)
         .env(BINARY, &binary)
