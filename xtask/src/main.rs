@@ -1,10 +1,13 @@
-//! Automation: `cargo xtask up|test|e2e|images|leftovers`. It may call other programs; the product may not.
+//! Automation: `cargo xtask up|test|e2e|images|kills|leftovers`. It may call other programs; the product may not.
 
+mod bed;
 mod e2e;
 mod images;
+mod kills;
 mod leftovers;
 mod licences;
 mod packages;
+mod pods;
 mod product;
 mod shell;
 mod tally;
@@ -18,6 +21,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test             everything: format, lints, licences, unit and end-to-end tests, leftovers
   e2e [FILTER]     the suites whose file or test names contain FILTER, on real containers
   images [DIR]     put the test images together from Debian packages, as OCI archives (default /var/tmp/kybern-images)
+  kills [N]        kill server and supervisor N times (100) under load: nothing answered is lost, no pod notices
   leftovers        what a cluster leaves on the machine after kybern delete: nothing";
 
 fn main() -> Result<()> {
@@ -30,6 +34,8 @@ fn main() -> Result<()> {
         ["e2e", filter] => e2e::run(filter),
         ["images"] => images::build(images::DEFAULT_DIR.as_ref()),
         ["images", dir] => images::build(dir.as_ref()),
+        ["kills"] => kills::run(kills::DEFAULT),
+        ["kills", count] => kills::run(count.parse()?),
         ["leftovers"] => leftovers::run(),
         _ => bail!("{USAGE}"),
     }

@@ -74,13 +74,19 @@ pub fn kill(name: &str, spared: &[u32]) -> Result<()> {
         if left.is_empty() {
             return Ok(());
         }
-        // All are told before the first is waited for; forks since the listing are found by the next round.
-        let told: Vec<_> = left.into_iter().filter_map(signalled).collect();
-        for handle in told {
-            let mut polled = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
-            rustix::event::poll(&mut polled, None).context("wait for a killed process")?;
-        }
+        // Forks since the listing are found by the next round.
+        end(&left)?;
     }
+}
+
+/// Kills processes and waits until each is gone; all are told before the first is waited for.
+pub fn end(processes: &[u32]) -> Result<()> {
+    let told: Vec<_> = processes.iter().filter_map(|process| signalled(*process)).collect();
+    for handle in told {
+        let mut polled = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut polled, None).context("wait for a killed process")?;
+    }
+    Ok(())
 }
 
 fn signalled(process: u32) -> Option<rustix::fd::OwnedFd> {

@@ -4,12 +4,15 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Context, Result, bail};
+use network::pool::Cidr;
 
+use crate::home::Home;
 use crate::settings::Settings;
+use crate::switches;
 
 /// # Errors
 /// The first thing that is missing, with what to do.
-pub fn machine(settings: &Settings) -> Result<()> {
+pub fn machine(home: &Home, settings: &Settings) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("kybern up makes namespaces, mounts and network rules: run it as root (sudo kybern up)");
     }
@@ -23,6 +26,7 @@ pub fn machine(settings: &Settings) -> Result<()> {
     let range = settings.pod_cidr.parse()?;
     let config = proxy::Config { table: "kybern".into(), node: String::new(), pods: range, services: None };
     proxy::check(&config)?;
+    ranges(home, settings)?;
     port(settings.api_port)
 }
 
@@ -34,6 +38,29 @@ fn filesystem(name: &str, remedy: &str) -> Result<()> {
     bail!("this kernel does not know {name}: it needs {remedy}")
 }
 
+/// Clusters of one machine share its routes: none may have another one's addresses.
+fn ranges(home: &Home, settings: &Settings) -> Result<()> {
+    for other in switches::users(home)? {
+        let Some(theirs) = Settings::load(&other)? else { continue };
+        for (flag, range, theirs) in [
+            ("--pod-cidr", &settings.pod_cidr, &theirs.pod_cidr),
+            ("--service-cidr", &settings.service_cidr, &theirs.service_cidr),
+        ] {
+            if overlap(range.parse()?, theirs.parse()?) {
+                bail!(
+                    "the cluster {:?} has the addresses {theirs}: choose others than {range} with {flag}",
+                    other.name
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn overlap(one: Cidr, other: Cidr) -> bool {
+    one.contains(other.network()) || other.contains(one.network())
+}
+
 fn port(port: u16) -> Result<()> {
     match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)) {
         Ok(_) => Ok(()),
@@ -41,5 +68,18 @@ fn port(port: u16) -> Result<()> {
             "port {port} for the API server cannot be used ({error}): stop what listens there, \
              or choose another one with --api-port"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_overlap_when_one_holds_the_other() {
+        let range = |text: &str| text.parse::<Cidr>().unwrap();
+        assert!(overlap(range("10.244.0.0/16"), range("10.244.3.0/24")));
+        assert!(overlap(range("10.244.3.0/24"), range("10.244.0.0/16")));
+        assert!(!overlap(range("10.244.0.0/16"), range("10.245.0.0/16")));
     }
 }

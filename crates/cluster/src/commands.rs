@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::home::Home;
 use crate::progress::{self, Said};
 use crate::settings::{self, Settings};
-use crate::{checks, kubeconfig, supervise, teardown};
+use crate::{checks, kubeconfig, supervise, switches, teardown, turn};
 
-const READY_SECONDS_MAX: u64 = 120;
+const READY_PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Args, Clone, Debug)]
 pub struct Name {
@@ -45,27 +45,21 @@ pub fn up(args: &Up) -> Result<()> {
     let begun = Instant::now();
     settings::check_name(&args.name.name)?;
     let home = Home::of(&args.name.name);
-    let chosen = choose(args, &home)?;
-    let running = supervise::living(&home)?.is_some();
-    if running {
-        println!("The cluster {:?} is running already", home.name);
-    } else {
-        println!("Starting the cluster {:?}", home.name);
-        checks::machine(&chosen)?;
-        chosen.save(&home)?;
-        remove_old_progress(&home)?;
-        supervise::start(&home)?;
-    }
+    let running = start(args, &home)?;
     if !args.wait {
         return Ok(());
     }
+    let Some(supervisor) = supervise::living(&home)? else {
+        bail!("the supervisor ended at once: see {}", home.server_log().display())
+    };
     let mut before = 0;
-    progress::follow(&home.progress(), Duration::from_secs(READY_SECONDS_MAX), |said| {
+    let followed = progress::follow(&home.progress(), None, &supervisor, READY_PATIENCE, |said| {
         if let (Said::Step { what, at_ms }, false) = (said, running) {
             println!("  ✓ {what:<40} {:>6} ms", at_ms - before);
             before = *at_ms;
         }
-    })?;
+    });
+    followed.with_context(|| format!("see {}", home.server_log().display()))?;
     let context = kubeconfig::context_name(&home.name);
     let file = kubeconfig::user_file()?;
     kubeconfig::merge(&file, &context, &home.kubeconfig())?;
@@ -75,6 +69,24 @@ pub fn up(args: &Up) -> Result<()> {
         file.display()
     );
     Ok(())
+}
+
+/// Starts the cluster's processes; says whether they were running already.
+fn start(args: &Up, home: &Home) -> Result<bool> {
+    let _turn = turn::take(&home.run)?;
+    let chosen = choose(args, home)?;
+    if supervise::living(home)?.is_some() {
+        println!("The cluster {:?} is running already", home.name);
+        return Ok(true);
+    }
+    println!("Starting the cluster {:?}", home.name);
+    supervise::end_orphans(home)?;
+    checks::machine(home, &chosen)?;
+    chosen.save(home)?;
+    switches::turn_on(home)?;
+    remove_old_progress(home)?;
+    supervise::start(home)?;
+    Ok(false)
 }
 
 /// The settings of an existing cluster are not changed by flags: that is refused, not ignored.

@@ -30,6 +30,28 @@ impl Home {
         Self::new(name, root.as_deref())
     }
 
+    /// The other clusters of the same root that were brought up and not down.
+    ///
+    /// # Errors
+    /// The folder of all run files cannot be read.
+    pub fn siblings(&self) -> std::io::Result<Vec<Self>> {
+        let Some(all) = self.run.parent() else { return Ok(Vec::new()) };
+        let entries = match std::fs::read_dir(all) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name != self.name {
+                let beside = |own: &Path| own.with_file_name(&name);
+                let (data, run, logs) = (beside(&self.data), beside(&self.run), beside(&self.logs));
+                found.push(Self { name, data, run, logs });
+            }
+        }
+        Ok(found)
+    }
+
     pub fn settings(&self) -> PathBuf {
         self.data.join("settings.json")
     }
@@ -62,8 +84,8 @@ impl Home {
         format!("kybern-{}", self.name)
     }
 
-    /// Folders that deletion removes, deepest first where one is in another.
+    /// Folders that deletion removes, that of the run files last.
     pub fn folders(&self) -> [&Path; 3] {
-        [&self.run, &self.logs, &self.data]
+        [&self.logs, &self.data, &self.run]
     }
 }

@@ -16,4 +16,6 @@ mod kubeconfig;
 pub mod progress;
 pub mod settings;
 pub mod supervise;
+pub mod switches;
 pub mod teardown;
+mod turn;

@@ -1,44 +1,84 @@
 //! The supervisor: a small process that starts the server, starts it again when it dies, and passes on the end.
 //!
-//! It is the one process that `up` starts. While it lives it holds a lock on a file with its process id.
+//! It is the one process that `up` starts. While it lives it holds a lock on a file with its process id; `up` takes
+//! the lock and hands it down, so that there is no moment in which two could start.
 
+use std::ffi::CStr;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cgroup;
 use crate::home::Home;
+use crate::progress::{self, Said};
 
 const BACKOFF_MS_MIN: u64 = 100;
 const BACKOFF_MS_MAX: u64 = 10_000;
-/// A server that lived this long had started well: the next death waits the shortest time again.
-const SETTLED_SECONDS: u64 = 30;
+/// The cgroup of supervisor and server, below the cluster's.
 const SYSTEM_LEAF: &str = "system";
+/// What the kernel calls a supervised server.
+const SERVER_NAME: &CStr = c"kybern-server";
 /// The allocator would back its first few kilobytes with huge pages: 4 MiB for each process, most of it never used.
 pub const HUGE_PAGES: (&str, &str) = ("MIMALLOC_ALLOW_THP", "0");
 
-/// Starts a detached supervisor for the cluster. The caller has checked that none lives.
+/// Starts a detached supervisor for the cluster, when none lives. The caller has the cluster's turn.
+///
+/// # Errors
+/// Another supervisor lives, or this one cannot be started.
 pub fn start(home: &Home) -> Result<()> {
-    std::fs::create_dir_all(&home.run).with_context(|| format!("create {}", home.run.display()))?;
     std::fs::create_dir_all(&home.logs).with_context(|| format!("create {}", home.logs.display()))?;
     let log = OpenOptions::new().create(true).append(true).open(home.server_log());
     let log = log.with_context(|| format!("open {}", home.server_log().display()))?;
+    let path = home.supervisor();
+    let held = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+    let mut held = held.with_context(|| format!("open {}", path.display()))?;
+    if flock(&held, FlockOperation::NonBlockingLockExclusive).is_err() {
+        bail!("the cluster {:?} has a supervisor already", home.name);
+    }
     let mut command = Command::new(std::env::current_exe().context("find this executable")?);
     command.args(["supervise", "--name", &home.name]).current_dir("/").env(HUGE_PAGES.0, HUGE_PAGES.1);
-    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-    command.spawn().context("start the supervisor")?;
-    Ok(())
+    // The lock belongs to the open file: it lasts until the supervisor, who has it as its input, is gone.
+    command.stdin(Stdio::from(held.try_clone()?)).stdout(log.try_clone()?).stderr(log).process_group(0);
+    let process = command.spawn().context("start the supervisor")?;
+    held.set_len(0)?;
+    held.rewind()?;
+    write!(held, "{}", process.id()).with_context(|| format!("write {}", path.display()))
 }
 
-/// The process id of a living supervisor.
-pub fn living(home: &Home) -> Result<Option<u32>> {
+/// A server whose supervisor was killed is told by the kernel, and ends; its port is free when it is gone.
+pub fn end_orphans(home: &Home) -> Result<()> {
+    cgroup::end(&servers(home)?)
+}
+
+/// The servers of a cluster; shims, which outlive them, are in the same cgroup.
+pub fn servers(home: &Home) -> Result<Vec<u32>> {
+    let mut found = cgroup::processes(&home.kernel_name())?;
+    // By this name one is known that is dying, too: it has lost its command line, and still holds its sockets.
+    found.retain(|process| {
+        std::fs::read(format!("/proc/{process}/comm")).is_ok_and(|name| name.trim_ascii_end() == SERVER_NAME.to_bytes())
+    });
+    Ok(found)
+}
+
+/// A handle of the living supervisor, if there is one.
+pub fn living(home: &Home) -> Result<Option<OwnedFd>> {
+    let pid = process(home)?.and_then(|process| Pid::from_raw(i32::try_from(process).ok()?));
+    // It ended just now when there is nothing to open.
+    Ok(pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()))
+}
+
+/// The process id of the living supervisor, if there is one.
+pub fn process(home: &Home) -> Result<Option<u32>> {
     let mut file = match File::open(home.supervisor()) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -54,21 +94,21 @@ pub fn living(home: &Home) -> Result<Option<u32>> {
 
 /// Ends a living supervisor, and with it the server; waits until it is gone.
 pub fn stop(home: &Home) -> Result<()> {
-    let Some(process) = living(home)? else { return Ok(()) };
-    let Some(pid) = i32::try_from(process).ok().and_then(Pid::from_raw) else { bail!("{process} is no process id") };
-    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
-    pidfd_send_signal(&handle, Signal::TERM).context("end the supervisor")?;
-    let mut polled = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
-    rustix::event::poll(&mut polled, None).context("wait for the supervisor")?;
+    let Some(supervisor) = living(home)? else { return Ok(()) };
+    match pidfd_send_signal(&supervisor, Signal::TERM) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+        Err(error) => return Err(error).context("end the supervisor"),
+    }
+    poll(&mut [PollFd::new(&supervisor, PollFlags::IN)], None).context("wait for the supervisor")?;
     Ok(())
 }
 
 /// The supervisor's life: until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// Another supervisor of this cluster lives, or the server cannot even be started.
+/// It was not started by [`start`], or it cannot hear signals.
 pub async fn run(home: &Home) -> Result<()> {
-    let _held = hold(home)?;
+    holds(home)?;
     // The terminal that `up` ran in may close.
     rustix::process::setsid().ok();
     cgroup::enter(&home.kernel_name(), SYSTEM_LEAF, std::process::id())?;
@@ -76,15 +116,19 @@ pub async fn run(home: &Home) -> Result<()> {
     let mut int = signal(SignalKind::interrupt())?;
     let mut backoff_ms = BACKOFF_MS_MIN;
     loop {
-        let begun = Instant::now();
-        let mut server = server(home)?;
-        tokio::select! {
-            status = server.wait() => eprintln!("supervisor: the server ended: {}", status?),
-            _ = term.recv() => return end(server).await,
-            _ = int.recv() => return end(server).await,
+        match server(home) {
+            Err(error) => eprintln!("supervisor: {error:#}"),
+            Ok(mut server) => tokio::select! {
+                status = server.wait() => eprintln!("supervisor: the server ended: {}", status?),
+                _ = term.recv() => return end(server).await,
+                _ = int.recv() => return end(server).await,
+            },
         }
-        if begun.elapsed() > Duration::from_secs(SETTLED_SECONDS) {
+        // One that got ready is started again soon; one that cannot start is not tried ever faster.
+        if let Some(Said::Ready { .. }) = progress::last(&home.progress()) {
             backoff_ms = BACKOFF_MS_MIN;
+            // `up` and `status` shall not take the dead one's word for the next one's.
+            progress::Teller::new(&home.progress(), std::time::Instant::now())?;
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(backoff_ms)) => {}
@@ -99,7 +143,24 @@ fn server(home: &Home) -> Result<tokio::process::Child> {
     let mut command = tokio::process::Command::new("/proc/self/exe");
     // By this link an executable that was replaced meanwhile is still found; `ps` shows the usual name.
     command.arg0("kybern").args(["server", "--name", &home.name]).kill_on_drop(true);
+    command.args(["--supervisor", &std::process::id().to_string()]);
+    // The lock is the supervisor's alone.
+    command.stdin(Stdio::null());
     command.spawn().context("start the server")
+}
+
+/// In the server: it does not outlive its supervisor, or `up` could not start another one.
+///
+/// # Errors
+/// The supervisor is gone already.
+pub fn end_with(supervisor: u32) -> Result<()> {
+    rustix::thread::set_name(SERVER_NAME).context("name the server")?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).context("follow the supervisor")?;
+    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
+    if parent != Some(supervisor) {
+        bail!("the supervisor {supervisor} is gone");
+    }
+    Ok(())
 }
 
 /// The server is asked to end; when it does not, killed.
@@ -114,14 +175,13 @@ async fn end(mut server: tokio::process::Child) -> Result<()> {
     }
 }
 
-fn hold(home: &Home) -> Result<File> {
+/// The supervisor's input is the locked file.
+fn holds(home: &Home) -> Result<()> {
+    let input = rustix::fs::fstat(rustix::stdio::stdin()).context("the supervisor's input")?;
     let path = home.supervisor();
-    let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path)?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        bail!("the cluster {:?} has a supervisor already", home.name);
+    let file = std::fs::metadata(&path).with_context(|| format!("read {}", path.display()))?;
+    if (input.st_dev, input.st_ino) != (file.dev(), file.ino()) {
+        bail!("kybern up starts the supervisor");
     }
-    file.set_len(0)?;
-    file.rewind()?;
-    write!(file, "{}", std::process::id()).with_context(|| format!("write {}", path.display()))?;
-    Ok(file)
+    Ok(())
 }

@@ -11,10 +11,16 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use crate::home::Home;
 use crate::settings::Settings;
-use crate::{cgroup, supervise};
+use crate::{cgroup, supervise, switches, turn};
 
 /// Stops all processes and undoes what they did to the kernel; data stays.
 pub fn stop(home: &Home, settings: &Settings) -> Result<()> {
+    let _turn = turn::take(&home.run)?;
+    undo(home, settings)?;
+    remove_folder(&home.run)
+}
+
+fn undo(home: &Home, settings: &Settings) -> Result<()> {
     let name = home.kernel_name();
     supervise::stop(home)?;
     // A caller that runs inside of the cluster's cgroup (a test) is not its own victim.
@@ -26,33 +32,27 @@ pub fn stop(home: &Home, settings: &Settings) -> Result<()> {
         network::pod::detach(&link.name)?;
     }
     proxy::cleanup(&name)?;
+    network::ports::close(&network::ports::table(&name))?;
     let gateway = gateway(settings)?;
     network::host::remove_gateway(gateway)?;
     network::host::remove_range(settings.service_cidr.parse()?)?;
     network::host::release_range(settings.pod_cidr.parse()?)?;
-    network::host::restore_recorded(&sysctl_record(home))?;
-    cgroup::remove(&name)?;
-    remove_folder(&home.run)
+    switches::give_back(home)?;
+    cgroup::remove(&name)
 }
 
 /// Stops, and removes the data too.
 pub fn delete(home: &Home, settings: &Settings) -> Result<()> {
-    stop(home, settings)?;
-    for folder in home.folders() {
-        remove_folder(folder)?;
-    }
-    Ok(())
+    let _turn = turn::take(&home.run)?;
+    undo(home, settings)?;
+    // The folder that is locked goes last: until then nobody begins anew in what is left of the others.
+    home.folders().into_iter().try_for_each(remove_folder)
 }
 
 /// The gateway address of the first node: the first of the first range that nodes are given.
 pub fn gateway(settings: &Settings) -> Result<std::net::Ipv4Addr> {
     let range: Cidr = settings.pod_cidr.parse()?;
     Ok(range.gateway())
-}
-
-/// Where former sysctls are recorded: with the run files, because a reboot forgets both.
-pub fn sysctl_record(home: &Home) -> PathBuf {
-    home.run.join("sysctls")
 }
 
 /// Unmounts everything at or below a folder, the newest first.

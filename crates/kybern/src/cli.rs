@@ -33,7 +33,7 @@ enum Command {
     /// Load, pull, list and remove images of the node
     Image(Images),
     /// Run the control plane and the node of a cluster in the foreground
-    Server(Name),
+    Server(Server),
     /// Print the version
     Version,
     /// The command line of Kubernetes
@@ -50,6 +50,15 @@ enum Command {
     /// The hello application
     #[command(hide = true)]
     Hello,
+}
+
+#[derive(clap::Args, Debug)]
+struct Server {
+    #[command(flatten)]
+    name: Name,
+    /// The process that starts this one again, and without which it ends
+    #[arg(long, hide = true)]
+    supervisor: Option<u32>,
 }
 
 /// Worker threads of a server: few, with small stacks; memory is a budget.
@@ -111,7 +120,10 @@ fn client(role: impl Future<Output = ExitCode>) -> ExitCode {
     }
 }
 
-fn serve(args: &Name) -> Result<()> {
+fn serve(args: &Server) -> Result<()> {
+    if let Some(supervisor) = args.supervisor {
+        cluster::supervise::end_with(supervisor)?;
+    }
     tls::use_one_provider();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("KYBERN_LOG").unwrap_or_else(|_| "info".into()))
@@ -125,5 +137,5 @@ fn serve(args: &Name) -> Result<()> {
         .enable_all()
         .build()
         .context("start the runtime")?;
-    runtime.block_on(server::run(&Home::of(&args.name)))
+    runtime.block_on(server::run(&Home::of(&args.name.name)))
 }

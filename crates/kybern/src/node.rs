@@ -9,7 +9,6 @@ use anyhow::{Context, Result, bail};
 use client::Client;
 use client::cache::{Cache, Source};
 use cluster::progress::Teller;
-use cluster::teardown;
 use k8s_openapi::api::core::v1::Node;
 use network::pool::Cidr;
 use runtime::Runtime;
@@ -33,7 +32,7 @@ type Parts = JoinSet<(&'static str, Result<()>)>;
 /// Prepares the host's network and starts the node's parts.
 pub async fn start(wiring: &Wiring, parts: &mut Parts, stop: &CancellationToken, teller: &Teller) -> Result<()> {
     let (home, settings) = (&wiring.home, &wiring.settings);
-    network::host::enable_forwarding_recorded(&teardown::sysctl_record(home))?;
+    cluster::switches::turn_on(home)?;
     network::host::add_gateway(wiring.gateway)?;
     let services: Cidr = settings.service_cidr.parse()?;
     network::host::add_range(services, wiring.gateway)?;

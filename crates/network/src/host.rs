@@ -123,9 +123,24 @@ pub fn restore(former: &BTreeMap<String, String>) -> Result<()> {
     former.iter().try_for_each(|(key, value)| write(key, value))
 }
 
+/// Moves what `record` holds into the record of somebody else who needs the switches still, and will be the one to put
+/// them back. What the other one found itself is kept.
+pub fn hand_over_recorded(record: &Path, heir: &Path) -> Result<()> {
+    let mut theirs = read_record(heir)?;
+    for (key, value) in read_record(record)? {
+        theirs.entry(key).or_insert(value);
+    }
+    write_record(heir, &theirs)?;
+    remove_record(record)
+}
+
 /// Puts back what `record` holds and removes it; no file is no error.
 pub fn restore_recorded(record: &Path) -> Result<()> {
     restore(&read_record(record)?)?;
+    remove_record(record)
+}
+
+fn remove_record(record: &Path) -> Result<()> {
     match fs::remove_file(record) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::system(format!("remove {}", record.display()), error))
@@ -225,8 +240,14 @@ mod tests {
             enable_forwarding_recorded(&record)?;
             enable_forwarding_recorded(&record)?;
             assert_eq!(read("net/ipv4/ip_forward")?, "1");
-            restore_recorded(&record)?;
-            restore_recorded(&record)?;
+            // A second user finds the switch on; the first one goes first.
+            let second = record.with_extension("second");
+            enable_forwarding_recorded(&second)?;
+            hand_over_recorded(&record, &second)?;
+            assert!(!record.exists());
+            assert_eq!(read("net/ipv4/ip_forward")?, "1");
+            restore_recorded(&second)?;
+            restore_recorded(&second)?;
             assert_eq!(read("net/ipv4/ip_forward")?, "0");
             assert_eq!(uplink()?, None);
             add_gateway(Ipv4Addr::new(10, 9, 0, 1))?;

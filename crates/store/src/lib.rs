@@ -9,6 +9,7 @@ pub mod embedded;
 mod frame;
 mod history;
 mod log;
+pub mod memory;
 mod snapshot;
 mod state;
 

@@ -21,7 +21,7 @@ use super::event::Event;
 use super::hands::{Hands, Outcome, Scene};
 use super::probes::Probers;
 use crate::plan::probe::Kind;
-use crate::plan::seen::{Failure, Image, Sandbox, Seen, Verdict, Volumes};
+use crate::plan::seen::{Failure, Image, Sandbox, Seen, Verdict, Volumes, remembered};
 use crate::plan::step::{Flight, Step};
 use crate::plan::{Plan, conditions, differs, plan, spec, status, volumes};
 
@@ -92,6 +92,7 @@ pub async fn run(
         started: Some(status.start_time.as_ref().map_or_else(|| cx.now(), |t| t.0)),
         host_ips: cx.facts.ips.clone(),
         runtime: cx.runtime_name.clone(),
+        probes: remembered(&status),
         reported: status.clone(),
         latest: status,
         ..Seen::default()

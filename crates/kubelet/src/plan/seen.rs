@@ -103,6 +103,18 @@ pub struct Probes {
     pub readiness: Option<bool>,
 }
 
+/// What an earlier kubelet's probes found, by container id: a container that was started or ready stays so until a
+/// probe fails, and no Service loses it because a kubelet starts.
+pub fn remembered(status: &PodStatus) -> BTreeMap<String, Probes> {
+    let lists = [&status.init_container_statuses, &status.container_statuses];
+    let known = lists.into_iter().flatten().flatten().filter_map(|container| {
+        let (_, id) = container.container_id.as_deref()?.split_once("://")?;
+        let startup = container.started.filter(|started| *started);
+        Some((id.to_owned(), Probes { startup, liveness: None, readiness: Some(true).filter(|_| container.ready) }))
+    });
+    known.collect()
+}
+
 /// A final verdict on the pod: it ends Failed with these words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {

@@ -180,3 +180,21 @@ fn a_failed_liveness_probe_kills_with_its_own_grace() {
     let [Step::StopContainer { grace_s: 3, message, .. }] = &plan.steps[..] else { panic!("{:?}", plan.steps) };
     assert_eq!(message, "Container a failed liveness probe, will be restarted");
 }
+
+#[test]
+fn a_container_stays_ready_while_the_kubelet_is_started_again() {
+    let probe = json!({"tcpSocket": {"port": 1}});
+    let containers = json!([{"name": "a", "image": "i", "readinessProbe": probe, "startupProbe": probe}]);
+    let pod = pod(json!({"containers": containers}));
+    let mut s = with_sandbox();
+    s.containers = vec![container(&pod, "a", State::Running, 0, 0)];
+    let of = |s: &Seen| plan(&pod, s, at(1)).status.container_statuses.unwrap()[0].clone();
+    assert!(!of(&s).ready, "no probe has succeeded yet");
+    s.probes.insert("a0".into(), seen::Probes { startup: Some(true), liveness: None, readiness: Some(true) });
+    let told = plan(&pod, &s, at(1)).status;
+    assert!(of(&s).ready);
+    s.probes = seen::remembered(&told);
+    assert!(of(&s).ready, "as it was told before");
+    s.containers[0].id = "another".into();
+    assert!(!of(&s).ready, "another container");
+}

@@ -1,6 +1,8 @@
 //! Tables and metadata alone.
 
+use machinery::object::Object;
 use machinery::request::{Content, Verb};
+use serde_json::json;
 
 use super::{fixture, map, maps};
 use crate::present::{self, Include};
@@ -23,6 +25,24 @@ async fn a_list_is_shown_as_a_table() {
         present::table(kind, &Content::Status(Default::default()), Include::None, f.registry.world().now()).is_none()
     );
     assert_eq!(Include::parse("x").unwrap_err().message, "unrecognized includeObject value: \"x\"");
+}
+
+#[tokio::test]
+async fn rows_of_finished_pods_say_so() {
+    let f = fixture().await;
+    let kind = api::by_plural("", "v1", "pods").unwrap();
+    let row = |phase: &str| {
+        let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": []}, "status": {"phase": phase}});
+        let object = Object::from_stored(pod.to_string().into(), 1).unwrap();
+        let content = Content::Object(object);
+        let table = present::table(kind, &content, Include::None, f.registry.world().now()).unwrap();
+        table["rows"][0]["conditions"].clone()
+    };
+    assert!(row("Running").is_null());
+    let message = "The pod has completed successfully.";
+    let expected = json!([{"type": "Completed", "status": "True", "reason": "Succeeded", "message": message}]);
+    assert_eq!(row("Succeeded"), expected);
+    assert_eq!(row("Failed")[0]["message"], "The pod failed.");
 }
 
 #[tokio::test]

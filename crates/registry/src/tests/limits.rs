@@ -42,6 +42,9 @@ async fn pods_stay_in_their_bounds() {
     let status = f.refused(pod(json!({"requests": {"memory": "1Mi"}, "limits": {"memory": "1Mi"}}))).await;
     let expected = "pods \"p\" is forbidden: minimum memory usage per Container is 10Mi, but request is 1Mi";
     assert_eq!(status.message, expected);
+    // One that is wrong as a pod too is told that first.
+    let status = f.refused(pod(json!({"requests": {"memory": "3Gi"}, "limits": {"memory": "2Gi"}}))).await;
+    assert_eq!((status.code, status.reason.as_str()), (422, "Invalid"));
     f.tree(pod(json!({"requests": {"memory": "20Mi"}, "limits": {"memory": "20Mi"}}))).await;
 }
 

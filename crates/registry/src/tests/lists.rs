@@ -60,7 +60,11 @@ async fn the_past_can_be_listed_until_it_is_forgotten() {
     let f = fixture_with(Config { history: limits, ..Config::default() }).await;
     let made = f.make(map("a", "1")).await;
     let then = made["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    f.make(map("b", "1")).await;
     f.patch("a", serde_json::json!({"data": {"k": "2"}})).await.unwrap();
+    let mut page = maps(Verb::List);
+    page.options.limit = Some(1);
+    page.options.continue_token = f.list(page.clone()).await.continue_token;
     let mut request = maps(Verb::List);
     request.options.resource_version = then;
     request.options.resource_version_match = Some(RevisionMatch::Exact);
@@ -71,6 +75,12 @@ async fn the_past_can_be_listed_until_it_is_forgotten() {
     }
     let status = f.refused(request).await;
     assert_eq!((status.code, status.reason.as_str()), (410, "Expired"));
+    assert_eq!(status.to_tree()["metadata"], serde_json::json!({}));
+    // A page that is too old says how to go on at the newest.
+    let status = f.refused(page.clone()).await;
+    assert_eq!((status.code, status.reason.as_str()), (410, "Expired"));
+    page.options.continue_token = status.to_tree()["metadata"]["continue"].as_str().unwrap().to_owned();
+    assert_eq!(names(&f.list(page).await), ["b"]);
 }
 
 #[tokio::test]

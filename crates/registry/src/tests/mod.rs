@@ -9,6 +9,7 @@ mod limits;
 mod lists;
 mod nodes;
 mod pods;
+mod power;
 mod returns;
 mod services;
 mod start;

@@ -1,0 +1,114 @@
+//! A cluster of a check's own: in network and mount namespaces that go when the check ends, under a home of its own.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use client::Client;
+use client::https::Https;
+use cluster::home::Home;
+
+use crate::{images, packages, product, shell};
+
+/// Set in the inner process, which is in the namespaces; holds the executable under test.
+const BINARY: &str = "KYBERN_CHECK_BINARY";
+
+/// Runs `check` with the release binary in namespaces of its own: this program, called again with `words`.
+pub fn apart(words: &[&str], check: impl AsyncFnOnce(PathBuf) -> Result<()>) -> Result<()> {
+    if let Some(binary) = std::env::var_os(BINARY) {
+        shell::output("ip", &["link", "set", "lo", "up"], Path::new("/"))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+        return runtime.block_on(check(binary.into()));
+    }
+    packages::ensure(packages::TEST)?;
+    images::build(images::DEFAULT_DIR.as_ref())?;
+    let binary = product::build()?;
+    // The namespaces go when the last process in them does.
+    let status = Command::new("unshare")
+        .args(["--net", "--mount", "--propagation", "private", "--"])
+        .arg(shell::this_program())
+        .args(words)
+        .env(BINARY, &binary)
+        .stdin(Stdio::null())
+        .status()
+        .context("unshare")?;
+    if status.success() { Ok(()) } else { bail!("xtask {} in its namespaces: {status}", words.join(" ")) }
+}
+
+/// One cluster and its folders.
+#[derive(Clone)]
+pub struct Bed {
+    binary: PathBuf,
+    root: PathBuf,
+    pub home: Home,
+}
+
+impl Bed {
+    pub fn new(binary: PathBuf, name: &str) -> Result<Self> {
+        let root = std::env::temp_dir().join(format!("kybern-check-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&root).with_context(|| format!("create {}", root.display()))?;
+        let home = Home::new(name, Some(&root));
+        Ok(Self { binary, root, home })
+    }
+
+    /// Another cluster beside this one, under the same root.
+    pub fn beside(&self, name: &str) -> Self {
+        Self { home: Home::new(name, Some(&self.root)), ..self.clone() }
+    }
+
+    /// Runs `kybern WORDS --name NAME`; what it said is in the error.
+    pub fn kybern(&self, words: &[&str]) -> Result<String> {
+        let done = self.command(words).output().context("run kybern")?;
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        if done.status.success() {
+            return Ok(said);
+        }
+        bail!("kybern {}: {}\n{said}{}", words.join(" "), ended(done.status), String::from_utf8_lossy(&done.stderr))
+    }
+
+    /// `kybern WORDS --name NAME`, not run yet.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(words).args(["--name", &self.home.name]).stdin(Stdio::null());
+        command.env("KYBERN_HOME", &self.root).env("KUBECONFIG", self.kubeconfig());
+        command
+    }
+
+    fn kubeconfig(&self) -> PathBuf {
+        self.root.join("kubeconfig")
+    }
+
+    /// Loads a test image: `nginx`.
+    pub fn load(&self, image: &str) -> Result<()> {
+        let file = Path::new(images::DEFAULT_DIR).join(format!("{image}.tar"));
+        self.kybern(&["image", "load", &file.to_string_lossy()]).map(drop)
+    }
+
+    /// The administrator over HTTPS, on a connection of its own.
+    pub async fn https(&self) -> Result<Https> {
+        Ok(Https::new(client::kubeconfig::load_file(&self.home.kubeconfig()).await?)?)
+    }
+
+    pub async fn client(&self) -> Result<Client> {
+        Ok(self.https().await?.client())
+    }
+
+    /// Deletes the cluster; nothing of it may be left in its folders.
+    pub fn delete(&self) -> Result<()> {
+        self.kybern(&["delete"])?;
+        match self.home.folders().into_iter().find(|folder| folder.exists()) {
+            Some(left) => bail!("kybern delete left {}", left.display()),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the root of all its clusters, which were deleted.
+    pub fn end(&self) -> Result<()> {
+        std::fs::remove_dir_all(&self.root).with_context(|| format!("remove {}", self.root.display()))
+    }
+}
+
+fn ended(status: std::process::ExitStatus) -> String {
+    status.signal().map_or_else(|| status.to_string(), |signal| format!("killed by signal {signal}"))
+}
