@@ -113,9 +113,79 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// A command line that clap does not take, in kubectl's manner.
-pub fn usage(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default();
-    format!("{first}\nSee 'kubectl --help' for usage.")
+/// A command line that clap does not take, in kubectl's words; `command` is what was asked for, such as `config set`.
+pub fn usage(command: &str, error: &clap::Error) -> String {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let whole = format!("kubectl {command}");
+    let whole = whole.trim_end();
+    let hint = format!("See '{whole} --help' for usage.");
+    let context = |kind: ContextKind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(", "),
+        _ => String::new(),
+    };
+    let given = context(ContextKind::InvalidArg);
+    match error.kind() {
+        ErrorKind::UnknownArgument if given.starts_with("--") => {
+            format!("error: unknown flag: {}\n{hint}", given.split('=').next().unwrap_or_default())
+        }
+        ErrorKind::UnknownArgument if given.starts_with('-') => {
+            let letter = given.chars().nth(1).unwrap_or_default();
+            format!("error: unknown shorthand flag: '{letter}' in {given}\n{hint}")
+        }
+        ErrorKind::UnknownArgument => format!("error: unexpected argument {given:?}\n{hint}"),
+        ErrorKind::InvalidSubcommand => {
+            let suggested = context(ContextKind::SuggestedSubcommand);
+            let suggested =
+                if suggested.is_empty() { String::new() } else { format!("\n\nDid you mean this?\n\t{suggested}\n") };
+            format!("error: unknown command {:?} for {whole:?}{suggested}", context(ContextKind::InvalidSubcommand))
+        }
+        ErrorKind::InvalidValue if context(ContextKind::InvalidValue).is_empty() => {
+            let flag = given.split([' ', '=']).next().unwrap_or_default();
+            format!("error: flag needs an argument: {flag}\n{hint}")
+        }
+        ErrorKind::MissingRequiredArgument => missing(&given, &hint),
+        _ => {
+            let text = error.to_string();
+            format!("{}\n{hint}", text.lines().next().unwrap_or_default())
+        }
+    }
+}
+
+/// Flags by their names, words by what they stand for.
+fn missing(given: &str, hint: &str) -> String {
+    let flags: Vec<String> = given
+        .split(", ")
+        .filter_map(|one| one.strip_prefix("--"))
+        .map(|one| format!("{:?}", one.split(' ').next().unwrap_or_default()))
+        .collect();
+    if flags.is_empty() {
+        return format!("error: {} is required\n{hint}", given.trim_matches(['<', '>', '.']));
+    }
+    format!("error: required flag(s) {} not set", flags.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(words: &str) -> String {
+        let error = crate::commands::root().try_get_matches_from(words.split(' ')).unwrap_err();
+        usage("get", &error)
+    }
+
+    #[test]
+    fn wrong_words_are_refused_in_kubectl_s_words() {
+        assert_eq!(said("kubectl get --foo=1"), "error: unknown flag: --foo\nSee 'kubectl get --help' for usage.");
+        assert_eq!(
+            said("kubectl get -Z"),
+            "error: unknown shorthand flag: 'Z' in -Z\nSee 'kubectl get --help' for usage."
+        );
+        assert_eq!(said("kubectl create deployment x"), "error: required flag(s) \"image\" not set");
+        assert!(said("kubectl foo").starts_with("error: unknown command \"foo\""));
+        assert_eq!(
+            said("kubectl get -l"),
+            "error: flag needs an argument: --selector\nSee 'kubectl get --help' for usage."
+        );
+    }
 }

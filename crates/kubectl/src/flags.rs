@@ -40,7 +40,8 @@ pub fn choice(matches: &ArgMatches) -> Choice {
         file: text("kubeconfig").map(PathBuf::from),
         context: text("context"),
         cluster: text("cluster"),
-        user: text("user"),
+        // The generators of bindings have a `--user` of their own: whom they bind.
+        user: text("user").filter(|_| matches.try_contains_id("serviceaccount").is_err()),
         server: text("server"),
         token: text("token"),
         impersonate: text("as"),

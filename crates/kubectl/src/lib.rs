@@ -36,7 +36,8 @@ pub async fn run_through(dial: Dial, words: impl IntoIterator<Item = OsString>) 
 /// Runs a command line, `words` being what follows the program's name.
 pub async fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words = std::iter::once(OsString::from("kubectl")).chain(words);
-    let matches = match commands::root().try_get_matches_from(words) {
+    let words: Vec<OsString> = words.collect();
+    let matches = match commands::root().try_get_matches_from(&words) {
         Ok(matches) => matches,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             // A closed pipe is no reason to fail: the reader has seen enough.
@@ -44,7 +45,7 @@ pub async fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            eprintln!("{}", failure::usage(&error));
+            eprintln!("{}", failure::usage(&commands::named(&words), &error));
             return ExitCode::FAILURE;
         }
     };

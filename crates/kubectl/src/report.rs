@@ -1,5 +1,7 @@
 //! What a command that writes says of each object: `deployment.apps/x created`, or the object in a format.
 
+use std::cell::Cell;
+
 use clap::ArgMatches;
 use machinery::request::Options;
 use serde_json::Value;
@@ -14,6 +16,8 @@ pub struct Report {
     format: Option<Format>,
     pub dry_run: DryRun,
     manager: String,
+    /// Something was printed: YAML documents are parted from each other.
+    has_printed: Cell<bool>,
 }
 
 impl Report {
@@ -31,7 +35,7 @@ impl Report {
             none if none.is_empty() => manager.to_owned(),
             named => named,
         };
-        Ok(Self { format, dry_run: flags::dry_run_of(matches)?, manager })
+        Ok(Self { format, dry_run: flags::dry_run_of(matches)?, manager, has_printed: Cell::new(false) })
     }
 
     /// The options of the write.
@@ -48,7 +52,12 @@ impl Report {
         match &self.format {
             None => println!("{}/{name} {verb}{}", served.singular_qualified(), self.suffix()),
             Some(Format::Name) => println!("{}/{name}", served.singular_qualified()),
-            Some(format) => print!("{}", format.object(&print::shown(tree))?),
+            Some(format) => {
+                if matches!(format, Format::Yaml) && self.has_printed.replace(true) {
+                    println!("---");
+                }
+                print!("{}", format.object(&print::shown(tree))?);
+            }
         }
         Ok(())
     }

@@ -119,6 +119,8 @@ impl Plan {
         let only_names = match flags::of(matches, "output") {
             "" => false,
             "name" => true,
+            // `replace --force` prints what it made, in any format.
+            _ if matches.try_contains_id("now").is_err() => false,
             other => return error(format!("unexpected -o output mode: {other}. We only support '-o name'.")),
         };
         let options = Options {

@@ -6,11 +6,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Command};
-use client::Patch;
+use client::{Options, Patch};
+use machinery::status::Status;
+use serde_json::Value;
 
 use super::Entry;
+use super::apply::validation;
 use crate::failure::{Failure, Result, error};
-use crate::report::Report;
 use crate::select::{self, Found};
 use crate::session::Session;
 use crate::{flags, print};
@@ -29,75 +31,158 @@ fn build() -> Command {
         .arg(flags::filenames())
         .arg(flags::recursive())
         .arg(flags::selector())
-        .arg(flags::output("Output format. One of: (json, yaml, name, jsonpath, …)."))
+        .arg(flags::validate())
+        .arg(flags::output("The format that is edited. One of: (json, yaml)."))
         .arg(flags::field_manager())
 }
 
 async fn run(matches: &ArgMatches) -> Result {
+    let is_json = match flags::of(matches, "output") {
+        "" | "yaml" => false,
+        "json" => true,
+        _ => return error("The flag 'output' must be one of yaml|json"),
+    };
     let session = Session::open(matches).await?;
-    let report = Report::of(matches, "kubectl-edit")?;
-    for found in select::objects(&session, matches).await? {
-        edit(&session, &report, &found).await?;
+    let options = Options {
+        field_manager: match flags::of(matches, "field-manager") {
+            "" => "kubectl-edit".to_owned(),
+            given => given.to_owned(),
+        },
+        field_validation: validation(flags::of(matches, "validate"))?,
+        ..Options::default()
+    };
+    let found = select::objects(&session, matches).await?;
+    if found.is_empty() {
+        return error("edit cancelled, no objects found");
+    }
+    for found in found {
+        let before = print::shown(&found.object.tree());
+        let editing = Editing { session: &session, options: options.clone(), found, before, is_json };
+        let path = editing.path();
+        let outcome = editing.run(&path).await;
+        match &outcome {
+            Err(Failure::Here(_) | Failure::Plain(_)) if path.exists() => {
+                eprintln!("A copy of your changes has been stored to {:?}", path.display().to_string());
+            }
+            // Nothing was written there, or what it holds is saved.
+            _ => drop(fs::remove_file(&path)),
+        }
+        outcome?;
     }
     Ok(())
 }
 
-/// The file in the editor; removed unless what it holds could not be saved.
-async fn edit(session: &Session, report: &Report, found: &Found) -> Result {
-    let before = print::shown(&found.object.tree());
-    let text = format!("{HEADER}{}", machinery::yaml::emit(&before));
-    let path = write(&text, machinery::meta::uid(&before))?;
-    let outcome = edited(session, report, found, &path, &text).await;
-    match &outcome {
-        Ok(()) => fs::remove_file(&path)?,
-        Err(_) => eprintln!("A copy of your changes has been stored to {:?}", path.display().to_string()),
-    }
-    outcome
+/// One object between editor and server.
+struct Editing<'a> {
+    session: &'a Session,
+    options: Options,
+    found: Found,
+    before: Value,
+    is_json: bool,
 }
 
-async fn edited(session: &Session, report: &Report, found: &Found, path: &Path, text: &str) -> Result {
-    open_editor(path).await?;
-    let changed = fs::read_to_string(path)?;
-    if changed == text {
-        eprintln!("Edit cancelled, no changes made.");
-        return Ok(());
+impl Editing<'_> {
+    fn path(&self) -> PathBuf {
+        let ending = if self.is_json { "json" } else { "yaml" };
+        let unique = machinery::meta::uid(&self.before);
+        std::env::temp_dir().join(format!("kubectl-edit-{unique}-{}.{ending}", std::process::id()))
     }
-    let is_empty = changed.lines().all(|line| line.trim().is_empty() || line.starts_with('#'));
-    if is_empty {
-        eprintln!("Edit cancelled, saved file was empty.");
-        return Ok(());
-    }
-    let after = machinery::yaml::parse(&changed).map_err(|e| {
-        Failure::Here(format!("The edited file had a syntax error: error converting YAML to JSON: yaml: {e}"))
-    })?;
-    let before = print::shown(&found.object.tree());
-    for field in ["apiVersion", "kind"] {
-        if after[field] != before[field] {
-            return error("At least one of apiVersion, kind and name was changed");
+
+    /// Opens the editor, and again with the reasons for as long as the server refuses what it left.
+    async fn run(&self, path: &Path) -> Result {
+        let original =
+            if self.is_json { print::json(&self.before) + "\n" } else { machinery::yaml::emit(&self.before) };
+        let (mut text, mut refused) = (original.clone(), String::new());
+        loop {
+            write(&format!("{HEADER}{refused}{text}"), path)?;
+            open_editor(path).await?;
+            let edited = without_comments(&fs::read_to_string(path)?);
+            if !refused.is_empty() && edited == text {
+                return error("Edit cancelled, no valid changes were saved.");
+            }
+            if edited == original {
+                eprintln!("Edit cancelled, no changes made.");
+                return Ok(());
+            }
+            if edited.trim().is_empty() {
+                eprintln!("Edit cancelled, saved file was empty.");
+                return Ok(());
+            }
+            match self.save(&edited).await {
+                Ok(()) => return Ok(()),
+                Err(reasons) => refused = reasons,
+            }
+            text = edited;
         }
     }
-    if after["metadata"]["name"] != before["metadata"]["name"] {
-        return error("At least one of apiVersion, kind and name was changed");
+
+    /// Writes what was changed; an `Err` is what the editor shows of the refusal, as comments.
+    async fn save(&self, edited: &str) -> std::result::Result<(), String> {
+        let after = machinery::yaml::parse(edited).map_err(|why| {
+            eprintln!("error: The edited file had a syntax error: error parsing edited-file: {why}");
+            comment(&format!("The edited file had a syntax error: {why}"), &[])
+        })?;
+        let is_same = |field: &str| after[field] == self.before[field];
+        if !is_same("apiVersion") || !is_same("kind") || after["metadata"]["name"] != self.before["metadata"]["name"] {
+            eprintln!("error: At least one of apiVersion, kind and name was changed");
+            return Err(comment("At least one of apiVersion, kind and name was changed", &[]));
+        }
+        let mut difference = machinery::patch::merge_diff(&self.before, &after);
+        if difference.as_object().is_none_or(serde_json::Map::is_empty) {
+            eprintln!("Edit cancelled, no changes made.");
+            return Ok(());
+        }
+        // Lists are written whole: only over the version that was edited.
+        difference["metadata"]["resourceVersion"] = machinery::meta::resource_version(&self.before).into();
+        let resource = self.session.client.dynamic(self.found.served.resource());
+        let (namespace, name) = (self.found.namespace(), self.found.name());
+        match resource.patch(&namespace, &name, "", Patch::Merge(difference), self.options.clone()).await {
+            Ok(_) => println!("{} edited", self.found.reference()),
+            Err(status) => return Err(self.refused(&status)),
+        }
+        Ok(())
     }
-    let difference = machinery::patch::merge_diff(&before, &after);
-    if difference.as_object().is_none_or(serde_json::Map::is_empty) {
-        eprintln!("Edit cancelled, no changes made.");
-        return Ok(());
+
+    fn refused(&self, status: &Status) -> String {
+        let named = format!("{} {:?}", self.found.served.qualified(), self.found.name());
+        match status.reason.as_str() {
+            "Invalid" => {
+                eprintln!("error: {named} is invalid");
+                let causes = status.details.iter().flat_map(|details| &details.causes);
+                let causes: Vec<String> = causes.map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+                comment(&format!("{named} was not valid"), &causes)
+            }
+            "NotFound" => {
+                eprintln!("error: {named} could not be found on the server");
+                comment(&format!("{named} could not be found on the server"), &[])
+            }
+            _ => {
+                eprintln!("error: {named} could not be patched: {}", status.message);
+                comment(&format!("{named} could not be patched: {}", status.message), &[])
+            }
+        }
     }
-    // Lists are written whole: only over the version that was edited.
-    let mut difference = difference;
-    difference["metadata"]["resourceVersion"] = machinery::meta::resource_version(&before).into();
-    let resource = session.client.dynamic(found.served.resource());
-    let written =
-        resource.patch(&found.namespace(), &found.name(), "", Patch::Merge(difference), report.options()).await?;
-    report.say(&found.served, &written.tree(), "edited")
 }
 
-fn write(text: &str, unique: &str) -> Result<PathBuf> {
-    let path = std::env::temp_dir().join(format!("kubectl-edit-{unique}-{}.yaml", std::process::id()));
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path)?;
-    file.write_all(text.as_bytes())?;
-    Ok(path)
+/// Reasons as lines that are ignored when the file is read again.
+fn comment(head: &str, reasons: &[String]) -> String {
+    let end = if reasons.is_empty() { "" } else { ":" };
+    let on = |text: &str| text.replace('\n', "\n# ");
+    let reasons: String = reasons.iter().map(|reason| format!("# * {}\n", on(reason))).collect();
+    format!("# {}{end}\n{reasons}#\n", on(head))
+}
+
+fn without_comments(text: &str) -> String {
+    let kept = text.lines().filter(|line| !line.starts_with('#'));
+    kept.map(|line| format!("{line}\n")).collect()
+}
+
+/// The file is made anew each time: one that somebody else put there is never written to.
+fn write(text: &str, path: &Path) -> Result {
+    // There is none the first time.
+    let _ = fs::remove_file(path);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
+    Ok(file.write_all(text.as_bytes())?)
 }
 
 /// `KUBE_EDITOR`, else `EDITOR`, else vi; through a shell when it is more than a word.

@@ -74,7 +74,8 @@ fn service(matches: &ArgMatches, found: &Found) -> Result<Value> {
         Some(text) => Value::Object(super::run::pairs(text.split(','), "labels")?),
         None => machinery::meta::labels(&tree).clone(),
     };
-    let mut metadata = json!({"name": given("name").map_or_else(|| found.name(), str::to_owned)});
+    let mut metadata =
+        json!({"creationTimestamp": null, "name": given("name").map_or_else(|| found.name(), str::to_owned)});
     if labels.as_object().is_some_and(|labels| !labels.is_empty()) {
         metadata["labels"] = labels;
     }

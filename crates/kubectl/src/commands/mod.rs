@@ -5,6 +5,7 @@ mod api_resources;
 mod apply;
 mod attach;
 mod auth;
+mod autoscale;
 mod cluster_info;
 mod config;
 mod cordon;
@@ -30,13 +31,13 @@ mod run;
 mod scale;
 mod set;
 mod taint;
-mod template;
 #[cfg(test)]
 mod tests;
 mod top;
 mod version;
 mod wait;
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -44,8 +45,6 @@ use clap::{ArgMatches, Command};
 
 use crate::failure::Result;
 use crate::flags;
-
-use template::describe_template;
 
 pub type Running<'a> = Pin<Box<dyn Future<Output = Result> + 'a>>;
 
@@ -63,6 +62,7 @@ pub const COMMANDS: &[Entry] = &[
     apply::ENTRY,
     attach::ENTRY,
     auth::ENTRY,
+    autoscale::ENTRY,
     cluster_info::ENTRY,
     config::ENTRY,
     cordon::CORDON,
@@ -105,6 +105,17 @@ pub fn root() -> Command {
         root = root.subcommand((entry.build)());
     }
     root
+}
+
+/// The command that words name, as far as they name one: `config set`.
+pub fn named(words: &[OsString]) -> String {
+    let (mut at, mut names) = (root(), Vec::new());
+    for word in words.iter().skip(1).filter_map(|word| word.to_str()).take_while(|word| *word != "--") {
+        let Some(inner) = at.find_subcommand(word).cloned() else { continue };
+        names.push(inner.get_name().to_owned());
+        at = inner;
+    }
+    names.join(" ")
 }
 
 /// Runs the command that was named.

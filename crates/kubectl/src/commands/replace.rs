@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use clap::{ArgMatches, Command};
+use client::Options;
 use machinery::object::Object;
 use serde_json::Value;
 
 use super::Entry;
+use super::apply::validation;
+use super::delete::{self, Plan};
 use crate::discovery::Served;
 use crate::failure::{Failure, Result, error};
 use crate::files;
 use crate::flags::{self, DryRun};
 use crate::report::Report;
-use crate::select;
+use crate::select::{self, Found};
 use crate::session::Session;
 
 pub const ENTRY: Entry = Entry { build, run: |matches| Box::pin(run(matches)) };
@@ -25,6 +28,12 @@ fn build() -> Command {
         .arg(flags::dry_run())
         .arg(flags::output("Output format. One of: (json, yaml, name, jsonpath, …)."))
         .arg(flags::field_manager())
+        .arg(flags::validate())
+        .arg(flags::save_config())
+        .arg(flags::switch("force", "If true, immediately remove resources from API and bypass graceful deletion."))
+        .arg(flags::text("grace-period", "Period of time in seconds given to the resource to terminate gracefully.").allow_hyphen_values(true))
+        .arg(flags::text("timeout", "The length of time to wait before giving up on a delete, zero means determine a timeout from the size of the object"))
+        .arg(flags::text("cascade", "Must be \"background\", \"orphan\", or \"foreground\".").num_args(0..=1).require_equals(true).default_value("background").default_missing_value("background"))
         .arg(flags::text(
             "subresource",
             "If specified, replace will operate on the subresource of the requested object.",
@@ -42,7 +51,7 @@ async fn run(matches: &ArgMatches) -> Result {
     }
     let session = Session::open(matches).await?;
     let report = Report::of(matches, "kubectl-replace")?;
-    let mut failures = Vec::new();
+    let (mut failures, mut anew) = (Vec::new(), Vec::new());
     for given in files::read(&names, flags::is_set(matches, "recursive"))? {
         let (version, kind) = (machinery::meta::api_version(&given.tree), machinery::meta::kind(&given.tree));
         let served = session.discovery().await?.of_kind(version, kind)?;
@@ -55,18 +64,60 @@ async fn run(matches: &ArgMatches) -> Result {
         if !namespace.is_empty() {
             tree["metadata"]["namespace"] = namespace.as_str().into();
         }
-        match write(&session, &report, served, tree, subresource).await {
+        if flags::is_set(matches, "save-config") {
+            tree = super::apply::with_annotation(&tree);
+        }
+        let mut options = report.options();
+        options.field_validation = validation(flags::of(matches, "validate"))?;
+        if flags::is_set(matches, "force") {
+            anew.push((served.clone(), tree, options));
+            continue;
+        }
+        match write(&session, options, served, tree, subresource).await {
             Ok(after) => report.say(served, &after.tree(), "replaced")?,
             Err(failure) => failures.push(failure),
         }
     }
-    Failure::all(failures)
+    Failure::all(failures)?;
+    force(&session, matches, &report, anew).await
+}
+
+/// Deletes all of them, waits until they are gone, and makes them again.
+async fn force(session: &Session, matches: &ArgMatches, report: &Report, all: Vec<(Served, Value, Options)>) -> Result {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let plan = Plan::of(matches)?;
+    let mut deleted = Vec::new();
+    for (served, tree, _) in &all {
+        let (namespace, name) = (machinery::meta::namespace(tree), machinery::meta::name(tree));
+        match session.client.dynamic(served.resource()).get(namespace, name).await {
+            Ok(object) => {
+                let found = Found { served: served.clone(), object };
+                delete::delete(session, &found, &plan).await?;
+                deleted.push(found);
+            }
+            Err(status) if status.is_not_found() => {}
+            Err(status) => return Err(status.into()),
+        }
+    }
+    for found in &deleted {
+        delete::gone(session, found, plan.timeout).await?;
+    }
+    for (served, mut tree, options) in all {
+        machinery::tree::remove(&mut tree, "metadata.resourceVersion");
+        machinery::tree::remove(&mut tree, "metadata.uid");
+        let namespace = machinery::meta::namespace(&tree).to_owned();
+        let created = session.client.dynamic(served.resource()).create(&namespace, tree, options).await?;
+        report.say(&served, &created.tree(), "replaced")?;
+    }
+    Ok(())
 }
 
 /// A file without a resourceVersion replaces whatever is there now; some kinds take no update without one.
 async fn write(
     session: &Session,
-    report: &Report,
+    options: Options,
     served: &Served,
     mut tree: Value,
     subresource: &str,
@@ -77,5 +128,5 @@ async fn write(
         let now = resource.get(&namespace, &name).await?;
         tree["metadata"]["resourceVersion"] = machinery::meta::resource_version(&now.tree()).into();
     }
-    Ok(resource.update(&namespace, &name, subresource, tree, report.options()).await?)
+    Ok(resource.update(&namespace, &name, subresource, tree, options).await?)
 }

@@ -2,6 +2,7 @@
 
 mod change;
 mod file;
+mod property;
 mod view;
 
 use clap::{Arg, ArgMatches, Command};
@@ -36,6 +37,21 @@ fn build() -> Command {
         .subcommand(
             named("rename-context", "Rename a context from the kubeconfig file.")
                 .arg(Arg::new("new").required(true).value_name("NEW_NAME")),
+        )
+        .subcommand(
+            Command::new("set")
+                .about("Set an individual value in a kubeconfig file.")
+                .arg(Arg::new("property").required(true).value_name("PROPERTY_NAME"))
+                .arg(Arg::new("value").required(true).value_name("PROPERTY_VALUE"))
+                .arg(flags::switch(
+                    "set-raw-bytes",
+                    "When writing a []byte PROPERTY_VALUE, write the given string directly without base64 decoding.",
+                )),
+        )
+        .subcommand(
+            Command::new("unset")
+                .about("Unset an individual value in a kubeconfig file.")
+                .arg(Arg::new("property").required(true).value_name("PROPERTY_NAME")),
         )
         .subcommand(
             named("set-cluster", "Set a cluster entry in kubeconfig.")
@@ -79,6 +95,8 @@ fn run(matches: &ArgMatches) -> Result {
         "get-clusters" => view::names(own, "clusters"),
         "get-contexts" => view::contexts(own),
         "get-users" => view::names(own, "users"),
+        "set" => property::set(own),
+        "unset" => property::unset(own),
         "rename-context" => change::rename_context(own),
         "set-cluster" => change::set_cluster(own),
         "set-context" => change::set_context(own),

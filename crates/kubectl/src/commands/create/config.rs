@@ -8,14 +8,14 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value, json};
 
-use super::Generator;
 use super::workload::name;
-use crate::failure::{Failure, Result, error};
+use super::{Generator, Make};
+use crate::failure::{Failure, Result, error, go_words};
 use crate::flags;
 
-pub const CONFIG_MAP: Generator = Generator { build: build_config_map, make: config_map };
-pub const SECRET_GENERIC: Generator = Generator { build: build_generic, make: generic };
-pub const SECRET_TLS: Generator = Generator { build: build_tls, make: tls };
+pub const CONFIG_MAP: Generator = Generator { build: build_config_map, make: Make::Plain(config_map) };
+pub const SECRET_GENERIC: Generator = Generator { build: build_generic, make: Make::Plain(generic) };
+pub const SECRET_TLS: Generator = Generator { build: build_tls, make: Make::Plain(tls) };
 
 fn sources(command: Command) -> Command {
     command
@@ -99,7 +99,9 @@ fn build_tls() -> Command {
 fn tls(matches: &ArgMatches) -> Result<Value> {
     let mut data = Map::new();
     for (key, flag) in [("tls.crt", "cert"), ("tls.key", "key")] {
-        let bytes = read(flags::of(matches, flag))?;
+        let path = flags::of(matches, flag);
+        let failed = |e: &std::io::Error| Failure::Here(go_words(&format!("Cannot read file {path}, open"), path, e));
+        let bytes = fs::read(path).map_err(|e| failed(&e))?;
         if !bytes.starts_with(b"-----BEGIN") {
             return error("tls: failed to find any PEM data in certificate input");
         }
@@ -111,12 +113,16 @@ fn tls(matches: &ArgMatches) -> Result<Value> {
 }
 
 fn read(path: &str) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|e| Failure::Here(format!("error reading {path}: {e}")))
+    fs::read(path).map_err(|e| Failure::Here(go_words("error reading", path, &e)))
 }
 
 /// All keys with their values; a key that is given twice is refused.
 fn pairs(matches: &ArgMatches) -> Result<Vec<(String, Vec<u8>)>> {
     let mut found: Vec<(String, Vec<u8>)> = Vec::new();
+    let of_files = ["from-file", "from-literal"].iter().any(|flag| !flags::all(matches, flag).is_empty());
+    if of_files && !flags::all(matches, "from-env-file").is_empty() {
+        return error("from-env-file cannot be combined with from-file or from-literal");
+    }
     for literal in flags::all(matches, "from-literal") {
         let Some((key, value)) = literal.split_once('=') else {
             return error(format!("invalid literal source {literal}, expected key=value"));

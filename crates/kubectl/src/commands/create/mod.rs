@@ -1,10 +1,21 @@
 //! `kubectl create`: from files, or by a generator for the most common kinds.
 
+mod batch;
 mod config;
+mod docker;
+mod ingress;
+mod policy;
+mod rbac;
+mod service;
 mod token;
 mod workload;
 
+pub use policy::quantities;
+pub use rbac::subjects;
 pub use workload::number;
+
+use std::future::Future;
+use std::pin::Pin;
 
 use clap::{Arg, ArgMatches, Command};
 use serde_json::Value;
@@ -24,18 +35,41 @@ const MANAGER: &str = "kubectl-create";
 /// A generator: how it is spelled, and the object that its flags make.
 pub struct Generator {
     pub build: fn() -> Command,
-    pub make: fn(&ArgMatches) -> Result<Value>,
+    pub make: Make,
+}
+
+pub type Making<'a> = Pin<Box<dyn Future<Output = Result<Value>> + 'a>>;
+
+/// How the object is made.
+pub enum Make {
+    /// Of the flags alone.
+    Plain(fn(&ArgMatches) -> Result<Value>),
+    /// Of what the server knows, too.
+    Asking(for<'a> fn(&'a ArgMatches, &'a Session) -> Making<'a>),
 }
 
 const GENERATORS: &[Generator] = &[
+    rbac::CLUSTER_ROLE,
+    rbac::CLUSTER_ROLE_BINDING,
     config::CONFIG_MAP,
+    batch::CRON_JOB,
+    workload::DEPLOYMENT,
+    ingress::INGRESS,
+    batch::JOB,
+    workload::NAMESPACE,
+    policy::DISRUPTION_BUDGET,
+    policy::PRIORITY_CLASS,
+    policy::QUOTA,
+    rbac::ROLE,
+    rbac::ROLE_BINDING,
+    docker::SECRET,
     config::SECRET_GENERIC,
     config::SECRET_TLS,
-    workload::DEPLOYMENT,
-    workload::NAMESPACE,
+    service::CLUSTER_IP,
+    service::EXTERNAL_NAME,
+    service::LOAD_BALANCER,
+    service::NODE_PORT,
     workload::SERVICE_ACCOUNT,
-    workload::SERVICE_CLUSTER_IP,
-    workload::SERVICE_NODE_PORT,
 ];
 
 /// Generators below a word of their own: `create secret generic`.
@@ -88,10 +122,26 @@ async fn run(matches: &ArgMatches) -> Result {
         Some((below, own)) => (format!("{name} {below}"), own),
         None => (name.to_owned(), inner),
     };
-    match GENERATORS.iter().find(|g| (g.build)().get_name() == full) {
-        Some(generator) => create(inner, vec![(generator.make)(inner)?], None).await,
-        None => error(format!("unknown command {full:?}")),
+    let Some(generator) = GENERATORS.iter().find(|g| (g.build)().get_name() == full) else {
+        return error(format!("unknown command {full:?}"));
+    };
+    let (mut tree, session) = match generator.make {
+        Make::Plain(make) => (make(inner)?, Session::open(inner).await?),
+        Make::Asking(make) => {
+            let session = Session::open(inner).await?;
+            (make(inner, &session).await?, session)
+        }
+    };
+    blank_times(&mut tree);
+    let report = Report::of(inner, MANAGER)?;
+    if report.dry_run == DryRun::Client && session.is_namespace_given {
+        let served =
+            session.discovery().await?.of_kind(machinery::meta::api_version(&tree), machinery::meta::kind(&tree))?;
+        if served.is_namespaced {
+            tree["metadata"]["namespace"] = session.namespace.as_str().into();
+        }
     }
+    one(&session, inner, &report, tree, None).await
 }
 
 async fn from_files(matches: &ArgMatches) -> Result {
@@ -100,20 +150,25 @@ async fn from_files(matches: &ArgMatches) -> Result {
         return error("must specify one of -f and -k");
     }
     let given = files::read(&names, flags::is_set(matches, "recursive"))?;
-    let source = given.first().map(|given| given.source.clone());
-    create(matches, given.into_iter().map(|given| given.tree).collect(), source.as_deref()).await
-}
-
-async fn create(matches: &ArgMatches, trees: Vec<Value>, source: Option<&str>) -> Result {
     let session = Session::open(matches).await?;
     let report = Report::of(matches, MANAGER)?;
     let mut failures = Vec::new();
-    for tree in trees {
-        if let Err(failure) = one(&session, matches, &report, tree, source).await {
+    for given in given {
+        if let Err(failure) = one(&session, matches, &report, given.tree, Some(&given.source)).await {
             failures.push(failure);
         }
     }
     Failure::all(failures)
+}
+
+/// What is made here has no time yet; upstream's objects say so.
+pub fn blank_times(tree: &mut Value) {
+    tree["metadata"]["creationTimestamp"] = Value::Null;
+    for path in ["/spec/jobTemplate", "/spec/jobTemplate/spec/template", "/spec/template"] {
+        if let Some(template) = tree.pointer_mut(path).filter(|template| template["spec"].is_object()) {
+            template["metadata"]["creationTimestamp"] = Value::Null;
+        }
+    }
 }
 
 async fn one(
@@ -134,18 +189,29 @@ async fn one(
     }
     let mut options = report.options();
     options.field_validation = validation(flags::of(matches, "validate"))?;
+    let asked = tree.clone();
     let created = session.client.dynamic(served.resource()).create(&namespace, tree, options).await;
     let created = created.map_err(|status| match source {
         Some(source) => when("creating", source, status),
-        None => generated(served.kind.to_lowercase(), status),
+        None => match served.kind.as_str() {
+            "Service" => {
+                let kind = asked["spec"]["type"].as_str().unwrap_or_default();
+                Failure::Here(format!("failed to create {kind} service: {}", status.message))
+            }
+            kind => generated(kind, status),
+        },
     })?;
     report.say(served, &created.tree(), "created")
 }
 
-/// Generators say what they could not make.
-fn generated(kind: String, status: machinery::status::Status) -> Failure {
-    match status.reason.as_str() {
-        "Invalid" => Failure::Server(status),
-        _ => Failure::Here(format!("failed to create {kind}: {}", status.message)),
-    }
+/// Some generators say what they could not make.
+fn generated(kind: &str, status: machinery::status::Status) -> Failure {
+    let what = match kind {
+        "Namespace" | "Role" | "ClusterRole" => return Failure::Server(status),
+        "PodDisruptionBudget" => "poddisruptionbudgets:".to_owned(),
+        "ResourceQuota" => "quota:".to_owned(),
+        "Secret" => "secret".to_owned(),
+        other => format!("{}:", other.to_lowercase()),
+    };
+    Failure::Here(format!("failed to create {what} {}", status.message))
 }

@@ -1,17 +1,15 @@
-//! `create deployment`, `namespace`, `serviceaccount`, `service clusterip|nodeport`.
+//! `create deployment`, `namespace` and `serviceaccount`.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Value, json};
 
-use super::Generator;
+use super::{Generator, Make};
 use crate::failure::{Failure, Result, error};
 use crate::flags;
 
-pub const DEPLOYMENT: Generator = Generator { build: build_deployment, make: deployment };
-pub const NAMESPACE: Generator = Generator { build: build_namespace, make: namespace };
-pub const SERVICE_ACCOUNT: Generator = Generator { build: build_account, make: account };
-pub const SERVICE_CLUSTER_IP: Generator = Generator { build: build_cluster_ip, make: cluster_ip };
-pub const SERVICE_NODE_PORT: Generator = Generator { build: build_node_port, make: node_port };
+pub const DEPLOYMENT: Generator = Generator { build: build_deployment, make: Make::Plain(deployment) };
+pub const NAMESPACE: Generator = Generator { build: build_namespace, make: Make::Plain(namespace) };
+pub const SERVICE_ACCOUNT: Generator = Generator { build: build_account, make: Make::Plain(account) };
 
 pub fn name() -> Arg {
     Arg::new("name").required(true).value_name("NAME")
@@ -99,64 +97,4 @@ fn build_account() -> Command {
 
 fn account(matches: &ArgMatches) -> Result<Value> {
     Ok(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": flags::of(matches, "name")}}))
-}
-
-fn tcp() -> Arg {
-    flags::text("tcp", "Port pairs can be specified as '<port>:<targetPort>'.")
-        .action(ArgAction::Append)
-        .value_delimiter(',')
-}
-
-fn build_cluster_ip() -> Command {
-    Command::new("service clusterip")
-        .about("Create a ClusterIP service with the specified name.")
-        .arg(name())
-        .arg(tcp())
-        .arg(flags::text("clusterip", "Assign your own ClusterIP or set to 'None' for a 'headless' service."))
-}
-
-fn cluster_ip(matches: &ArgMatches) -> Result<Value> {
-    let mut service = service(matches, "ClusterIP", None)?;
-    let address = flags::of(matches, "clusterip");
-    if !address.is_empty() {
-        service["spec"]["clusterIP"] = address.into();
-    }
-    Ok(service)
-}
-
-fn build_node_port() -> Command {
-    Command::new("service nodeport")
-        .about("Create a NodePort service with the specified name.")
-        .arg(name())
-        .arg(tcp())
-        .arg(flags::text("node-port", "Port used to expose the service on each node in a cluster."))
-}
-
-fn node_port(matches: &ArgMatches) -> Result<Value> {
-    service(matches, "NodePort", number(matches, "node-port")?)
-}
-
-fn service(matches: &ArgMatches, kind: &str, node_port: Option<i64>) -> Result<Value> {
-    let name = flags::of(matches, "name");
-    let mut ports = Vec::new();
-    for pair in flags::all(matches, "tcp") {
-        let (port, target) = pair.split_once(':').unwrap_or((pair, pair));
-        let number: i64 = port.parse().map_err(|_| Failure::Here(format!("invalid port \"{port}\"")))?;
-        let target = target.parse::<i64>().map_or_else(|_| Value::from(target), Value::from);
-        let mut entry =
-            json!({"name": pair.replace(':', "-"), "port": number, "protocol": "TCP", "targetPort": target});
-        if let Some(node_port) = node_port {
-            entry["nodePort"] = node_port.into();
-        }
-        ports.push(entry);
-    }
-    if ports.is_empty() && flags::try_of(matches, "clusterip") != "None" {
-        return error("at least one tcp port specifier must be provided");
-    }
-    Ok(json!({
-        "apiVersion": "v1", "kind": "Service",
-        "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {"type": kind, "selector": {"app": name}, "ports": ports},
-        "status": {"loadBalancer": {}},
-    }))
 }

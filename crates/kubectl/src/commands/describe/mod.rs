@@ -17,7 +17,7 @@ mod replicaset;
 mod secret_configmap;
 mod service;
 mod serviceaccount;
-mod template;
+pub mod template;
 mod volumes;
 mod workload;
 

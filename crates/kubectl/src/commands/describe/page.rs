@@ -68,6 +68,11 @@ impl Page {
         self.stack(title, &lines);
     }
 
+    /// The text as it was written, with its tabs.
+    pub fn unaligned(&self) -> &str {
+        &self.text
+    }
+
     /// The text with its columns aligned.
     pub fn finish(&self) -> String {
         let mut lines: Vec<Vec<&str>> = self.text.split('\n').map(|line| line.split('\t').collect()).collect();

@@ -1,8 +1,7 @@
-//! `kubectl rollout`: status, history, undo, pause, resume, restart of Deployments.
-//!
-//! StatefulSets and DaemonSets come with their controllers.
+//! `kubectl rollout`: status, history, undo, pause, resume, restart of Deployments, DaemonSets and StatefulSets.
 
 mod history;
+mod revisions;
 mod status;
 
 use clap::{ArgMatches, Command};
@@ -48,6 +47,7 @@ fn build() -> Command {
         )
         .subcommand(
             sub("history", "View rollout history")
+                .arg(flags::output("Output format. One of: (json, yaml, name, jsonpath, …)."))
                 .arg(revision("See the details, including podTemplate of the revision specified")),
         )
         .subcommand(writing("undo", "Undo a previous rollout").arg(
@@ -66,9 +66,6 @@ async fn run(matches: &ArgMatches) -> Result {
         return error("No resources found");
     }
     for found in found {
-        if found.served.plural != "deployments" {
-            return error(format!("no {name} has been implemented for {}", found.served.qualified()));
-        }
         match name {
             "status" => status::run(&session, inner, &found).await?,
             "history" => history::show(&session, inner, &found).await?,
@@ -79,10 +76,23 @@ async fn run(matches: &ArgMatches) -> Result {
     Ok(())
 }
 
+/// Which of a verb's kinds an object is of.
+fn is_known(found: &Found, kinds: &[&str]) -> bool {
+    found.served.group == "apps" && kinds.contains(&found.served.kind.as_str())
+}
+
 async fn change(session: &Session, matches: &ArgMatches, found: &Found, what: &str) -> Result {
     let tree = found.object.tree();
     let paused = tree["spec"]["paused"] == true;
     let reference = found.served.qualified();
+    let (kinds, doing): (&[&str], &str) = match what {
+        "pause" => (&["Deployment"], "pausing"),
+        "resume" => (&["Deployment"], "resuming"),
+        _ => (&["Deployment", "DaemonSet", "StatefulSet"], "restarting"),
+    };
+    if !is_known(found, kinds) {
+        return error(format!("{reference} {:?} {doing} is not supported", found.name()));
+    }
     let (patch, said): (Value, &str) = match (what, paused) {
         ("pause", false) => (json!({"spec": {"paused": true}}), "paused"),
         ("pause", true) => return error(format!("{reference} \"{}\" is already paused", found.name())),

@@ -91,7 +91,7 @@ fn check(matches: &ArgMatches) -> Result<bool> {
         return misused("run", "NAME is required for run");
     }
     if image.is_empty() {
-        return error("--image is required");
+        return error("required flag(s) \"image\" not set");
     }
     if !image.chars().all(is_image) || image.starts_with([':', '@', '/']) || image.ends_with([':', '@', '/']) {
         return error(format!("Invalid image name {image:?}: invalid reference format"));

@@ -4,44 +4,30 @@ use clap::{ArgMatches, Command};
 use client::Patch;
 use serde_json::{Value, json};
 
-use super::Entry;
+use super::{MANAGER, shared, split};
 use crate::failure::{Result, error};
 use crate::flags::{self, DryRun};
 use crate::report::Report;
 use crate::select::{self, Found};
 use crate::session::Session;
 
-pub const ENTRY: Entry = Entry { build, run: |matches| Box::pin(run(matches)) };
-
-fn build() -> Command {
-    let image = Command::new("image")
-        .about("Update the image of a pod template.")
-        .arg(flags::resources())
-        .arg(flags::filenames())
-        .arg(flags::recursive())
-        .arg(flags::selector())
-        .arg(flags::dry_run())
-        .arg(flags::output("Output format. One of: (json, yaml, name, jsonpath, …)."))
-        .arg(flags::field_manager())
-        .arg(flags::switch("all", "Select all resources, in the namespace of the specified resource types"))
-        .arg(flags::switch("record", "Record current kubectl command in the resource annotation."));
-    Command::new("set").about("Configure application resources.").subcommand_required(true).subcommand(image)
+pub fn build() -> Command {
+    shared(Command::new("image").about("Update the image of a pod template."))
+        .arg(flags::switch("record", "Record current kubectl command in the resource annotation."))
 }
 
-async fn run(matches: &ArgMatches) -> Result {
-    let Some((_, inner)) = matches.subcommand() else { return Ok(()) };
-    let words = flags::all(inner, "resources");
-    let at = words.iter().position(|word| word.contains('=')).unwrap_or(words.len());
-    let (names, images) = words.split_at(at);
+pub async fn run(matches: &ArgMatches) -> Result {
+    let words = flags::all(matches, "resources");
+    let (names, images) = split(&words, |word| word.contains('='))?;
     if images.is_empty() {
         return error("at least one image update is required");
     }
-    let session = Session::open(inner).await?;
-    if flags::is_set(inner, "record") {
+    let session = Session::open(matches).await?;
+    if flags::is_set(matches, "record") {
         eprintln!("Flag --record has been deprecated, --record will be removed in the future");
     }
-    for found in select::chosen(&session, inner, names).await? {
-        change(&session, inner, &found, images).await?;
+    for found in select::chosen(&session, matches, &names).await? {
+        change(&session, matches, &found, &images).await?;
     }
     Ok(())
 }
@@ -79,7 +65,7 @@ async fn change(session: &Session, matches: &ArgMatches, found: &Found, images: 
         let line = format!("kubectl {}", line.split_once(' ').map_or("", |(_, rest)| rest));
         patch["metadata"] = json!({"annotations": {"kubernetes.io/change-cause": line}});
     }
-    let report = Report::of(matches, "kubectl-set")?;
+    let report = Report::of(matches, MANAGER)?;
     if report.dry_run == DryRun::Client {
         return report.say(&found.served, &tree, "image updated");
     }
