@@ -1,4 +1,4 @@
-//! Automation: `cargo xtask up|test|e2e|images|kills|leftovers`. It may call other programs; the product may not.
+//! Automation: `cargo xtask up|test|e2e|images|kills|lifecycle|start|leftovers`. It may call other programs; the product may not.
 
 mod bed;
 mod e2e;
@@ -6,10 +6,12 @@ mod images;
 mod kills;
 mod leftovers;
 mod licences;
+mod lifecycle;
 mod packages;
 mod pods;
 mod product;
 mod shell;
+mod start;
 mod tally;
 mod test;
 mod up;
@@ -22,6 +24,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   e2e [FILTER]     the suites whose file or test names contain FILTER, on real containers
   images [DIR]     put the test images together from Debian packages, as OCI archives (default /var/tmp/kybern-images)
   kills [N]        kill server and supervisor N times (100) under load: nothing answered is lost, no pod notices
+  lifecycle        down and up, up twice at once, delete while up, two clusters on one machine
+  start            how long a cluster takes to be ready, and a pod to run and resolve a name; nothing and much in the data
   leftovers        what a cluster leaves on the machine after kybern delete: nothing";
 
 fn main() -> Result<()> {
@@ -36,6 +40,8 @@ fn main() -> Result<()> {
         ["images", dir] => images::build(dir.as_ref()),
         ["kills"] => kills::run(kills::DEFAULT),
         ["kills", count] => kills::run(count.parse()?),
+        ["lifecycle"] => lifecycle::run(),
+        ["start"] => start::run(),
         ["leftovers"] => leftovers::run(),
         _ => bail!("{USAGE}"),
     }
