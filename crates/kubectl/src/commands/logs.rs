@@ -69,6 +69,9 @@ fn containers(matches: &ArgMatches, pod: &Value) -> Result<Vec<String>> {
     }
     let named = [flags::of(matches, "container"), flags::of(matches, "positional-container")];
     match named.iter().find(|name| !name.is_empty()) {
+        Some(name) if pods::container(pod, name).is_none() => {
+            error(format!("container {name} is not valid for pod {}", machinery::meta::name(pod)))
+        }
         Some(name) => Ok(vec![(*name).to_owned()]),
         None => {
             let (name, note) = pods::chosen(pod, "")?;

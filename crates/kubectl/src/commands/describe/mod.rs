@@ -3,20 +3,28 @@
 //! One file per kind with a page of its own, one line in [`DESCRIBERS`]; all other kinds are shown field by field.
 //! Source: <https://kubernetes.io/docs/reference/kubectl/generated/kubectl_describe/>.
 
+mod autoscaler;
+mod batch;
 mod containers;
 mod deployment;
+mod endpoints;
 mod environment;
 pub mod events;
 mod generic;
+mod ingress;
 mod namespace;
+mod network_policy;
 mod node;
 mod node_pods;
 pub mod page;
 mod pod;
+mod quota;
+mod rbac;
 mod replicaset;
 mod secret_configmap;
 mod service;
 mod serviceaccount;
+mod storage;
 pub mod template;
 mod volumes;
 mod workload;
@@ -57,9 +65,14 @@ struct Describer {
 
 const DESCRIBERS: &[Describer] = &[
     Describer { group: "", kind: "ConfigMap", describe: |s| Box::pin(secret_configmap::configmap(s)) },
+    Describer { group: "", kind: "Endpoints", describe: |s| Box::pin(endpoints::endpoints(s)) },
+    Describer { group: "", kind: "LimitRange", describe: |s| Box::pin(quota::limits(s)) },
     Describer { group: "", kind: "Namespace", describe: |s| Box::pin(namespace::describe(s)) },
     Describer { group: "", kind: "Node", describe: |s| Box::pin(node::describe(s)) },
+    Describer { group: "", kind: "PersistentVolume", describe: |s| Box::pin(storage::volume(s)) },
+    Describer { group: "", kind: "PersistentVolumeClaim", describe: |s| Box::pin(storage::claim(s)) },
     Describer { group: "", kind: "Pod", describe: |s| Box::pin(pod::describe(s)) },
+    Describer { group: "", kind: "ResourceQuota", describe: |s| Box::pin(quota::quota(s)) },
     Describer { group: "", kind: "Secret", describe: |s| Box::pin(secret_configmap::secret(s)) },
     Describer { group: "", kind: "Service", describe: |s| Box::pin(service::describe(s)) },
     Describer { group: "", kind: "ServiceAccount", describe: |s| Box::pin(serviceaccount::describe(s)) },
@@ -67,6 +80,32 @@ const DESCRIBERS: &[Describer] = &[
     Describer { group: "apps", kind: "Deployment", describe: |s| Box::pin(deployment::describe(s)) },
     Describer { group: "apps", kind: "ReplicaSet", describe: |s| Box::pin(replicaset::describe(s)) },
     Describer { group: "apps", kind: "StatefulSet", describe: |s| Box::pin(workload::statefulset(s)) },
+    Describer {
+        group: "autoscaling",
+        kind: "HorizontalPodAutoscaler",
+        describe: |s| Box::pin(autoscaler::describe(s)),
+    },
+    Describer { group: "batch", kind: "CronJob", describe: |s| Box::pin(batch::cron_job(s)) },
+    Describer { group: "batch", kind: "Job", describe: |s| Box::pin(batch::job(s)) },
+    Describer { group: "discovery.k8s.io", kind: "EndpointSlice", describe: |s| Box::pin(endpoints::slice(s)) },
+    Describer { group: "networking.k8s.io", kind: "Ingress", describe: |s| Box::pin(ingress::describe(s)) },
+    Describer { group: "networking.k8s.io", kind: "IngressClass", describe: |s| Box::pin(ingress::class(s)) },
+    Describer {
+        group: "networking.k8s.io",
+        kind: "NetworkPolicy",
+        describe: |s| Box::pin(network_policy::describe(s)),
+    },
+    Describer { group: "policy", kind: "PodDisruptionBudget", describe: |s| Box::pin(quota::disruption_budget(s)) },
+    Describer { group: "rbac.authorization.k8s.io", kind: "ClusterRole", describe: |s| Box::pin(rbac::role(s)) },
+    Describer {
+        group: "rbac.authorization.k8s.io",
+        kind: "ClusterRoleBinding",
+        describe: |s| Box::pin(rbac::binding(s)),
+    },
+    Describer { group: "rbac.authorization.k8s.io", kind: "Role", describe: |s| Box::pin(rbac::role(s)) },
+    Describer { group: "rbac.authorization.k8s.io", kind: "RoleBinding", describe: |s| Box::pin(rbac::binding(s)) },
+    Describer { group: "scheduling.k8s.io", kind: "PriorityClass", describe: |s| Box::pin(storage::priority_class(s)) },
+    Describer { group: "storage.k8s.io", kind: "StorageClass", describe: |s| Box::pin(storage::storage_class(s)) },
 ];
 
 fn build() -> Command {

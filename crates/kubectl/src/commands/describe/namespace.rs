@@ -78,7 +78,8 @@ fn quotas(page: &mut Page, mut quotas: Vec<Value>) {
     }
 }
 
-fn meaning(scope: &str) -> Option<&'static str> {
+/// What a quota's scope matches.
+pub fn meaning(scope: &str) -> Option<&'static str> {
     Some(match scope {
         "Terminating" => {
             "Matches all pods that have an active deadline. These pods have a limited lifespan on a node before being actively terminated by the system."
@@ -103,13 +104,18 @@ fn limits(page: &mut Page, ranges: &[Value]) {
     page.line(0, "Resource Limits");
     page.line(0, " Type\tResource\tMin\tMax\tDefault Request\tDefault Limit\tMax Limit/Request Ratio");
     page.line(0, " ----\t--------\t---\t---\t---------------\t-------------\t-----------------------");
-    for limit in ranges.iter().flat_map(|range| items(&range["spec"]["limits"])) {
+    ranges.iter().for_each(|range| limit_rows(page, " ", range));
+}
+
+/// A line for each type and resource of a LimitRange.
+pub fn limit_rows(page: &mut Page, indent: &str, range: &Value) {
+    for limit in items(&range["spec"]["limits"]) {
         let fields = ["min", "max", "defaultRequest", "default", "maxLimitRequestRatio"];
         let names: BTreeSet<&str> =
             fields.iter().flat_map(|field| entries(&limit[*field]).map(|(name, _)| name)).collect();
         for name in names {
             let amounts = fields.map(|field| or(&limit[field][name], "-")).join("\t");
-            page.line(0, format_args!(" {}\t{name}\t{amounts}", shown(&limit["type"])));
+            page.line(0, format_args!("{indent}{}\t{name}\t{amounts}", shown(&limit["type"])));
         }
     }
 }

@@ -70,15 +70,23 @@ fn policies(page: &mut Page, spec: &Value) {
 }
 
 async fn slices(subject: &Subject<'_>) -> Result<Vec<Value>> {
+    slices_of(subject, machinery::meta::name(subject.tree)).await
+}
+
+/// The slices of a Service in the namespace of the described object.
+///
+/// # Errors
+/// They may not be read.
+pub async fn slices_of(subject: &Subject<'_>, service: &str) -> Result<Vec<Value>> {
     let served = subject.session.discovery().await?.of_kind("discovery.k8s.io/v1", "EndpointSlice")?;
-    let label_selector = format!("{SERVICE_NAME}={}", machinery::meta::name(subject.tree));
+    let label_selector = format!("{SERVICE_NAME}={service}");
     let options = Options { label_selector, ..Options::default() };
     let list = select::list(subject.session, served, machinery::meta::namespace(subject.tree), options).await?;
     Ok(list.items.iter().map(|object| Value::clone(&object.tree())).collect())
 }
 
 /// The ready addresses of a port, the first three of them.
-fn endpoints(slices: &[Value], port_name: &str) -> String {
+pub fn endpoints(slices: &[Value], port_name: &str) -> String {
     if slices.is_empty() {
         return "<none>".into();
     }

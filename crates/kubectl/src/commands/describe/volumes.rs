@@ -104,6 +104,25 @@ const SOURCES: &[Source] = &[
     },
 ];
 
+/// Sources that PersistentVolumes have and pods have not, or have otherwise.
+const OF_VOLUMES: &[Source] = &[
+    Source {
+        field: "csi",
+        title: "CSI (a Container Storage Interface (CSI) volume source)",
+        fields: &[
+            Text("Driver", "driver"),
+            Text("FSType", "fsType"),
+            Text("VolumeHandle", "volumeHandle"),
+            Flag("ReadOnly", "readOnly"),
+        ],
+    },
+    Source {
+        field: "local",
+        title: "LocalVolume (a persistent volume backed by local storage on a node)",
+        fields: &[Text("Path", "path")],
+    },
+];
+
 /// `indent` is two spaces below a template's title.
 pub fn describe(page: &mut Page, volumes: &Value, indent: &str) {
     let all = items(volumes);
@@ -191,12 +210,25 @@ fn claim(page: &mut Page, template: &Value) {
     page.field(2, "Capacity", "");
     page.field(2, "Access Modes", "");
     page.optional(2, "VolumeMode", &spec["volumeMode"]);
-    let source = &spec["dataSource"];
-    if !source.is_null() {
-        page.line(2, "DataSource:");
-        page.optional(3, "APIGroup", &source["apiGroup"]);
-        page.field(3, "Kind", shown(&source["kind"]));
-        page.field(3, "Name", shown(&source["name"]));
+    data_source(page, 2, &spec["dataSource"]);
+}
+
+/// What a claim is filled from.
+pub fn data_source(page: &mut Page, level: usize, source: &Value) {
+    if source.is_null() {
+        return;
+    }
+    page.line(level, "DataSource:");
+    page.optional(level + 1, "APIGroup", &source["apiGroup"]);
+    page.field(level + 1, "Kind", shown(&source["kind"]));
+    page.field(level + 1, "Name", shown(&source["name"]));
+}
+
+/// What a PersistentVolume is made of.
+pub fn source(page: &mut Page, spec: &Value) {
+    match OF_VOLUMES.iter().chain(SOURCES).find(|source| !spec[source.field].is_null()) {
+        Some(source) => one(page, source, &spec[source.field]),
+        None => page.line(1, "<unknown>"),
     }
 }
 

@@ -14,7 +14,6 @@ use crate::select::Found;
 use crate::session::Session;
 
 const REVISION: &str = "deployment.kubernetes.io/revision";
-const CAUSE: &str = "kubernetes.io/change-cause";
 
 fn number(matches: &ArgMatches, flag: &str) -> Result<i64> {
     let text = flags::of(matches, flag);
@@ -39,7 +38,7 @@ pub async fn show(session: &Session, matches: &ArgMatches, found: &Found) -> Res
     if wanted > 0 {
         let Some(revision) = revisions.get(&wanted) else { return error("unable to find the specified revision") };
         let mut page = Page::default();
-        template::describe(&mut page, &revision.template);
+        template::describe(&mut page, &revision.shown());
         println!("{reference} with revision #{wanted}\n{}", page.unaligned());
         return Ok(());
     }
@@ -50,7 +49,7 @@ pub async fn show(session: &Session, matches: &ArgMatches, found: &Found) -> Res
     }
     let mut rows = vec![vec!["REVISION".to_owned(), "CHANGE-CAUSE".to_owned()]];
     for (number, revision) in &revisions {
-        let cause = machinery::meta::annotation(&revision.whole, CAUSE).unwrap_or("<none>");
+        let cause = machinery::meta::annotation(&revision.whole, revisions::CAUSE).unwrap_or("<none>");
         rows.push(vec![number.to_string(), cause.to_owned()]);
     }
     println!("{}", table::narrow(&rows));

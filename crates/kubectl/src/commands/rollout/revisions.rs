@@ -11,6 +11,7 @@ use crate::select::Found;
 use crate::session::Session;
 
 const NUMBER: &str = "deployment.kubernetes.io/revision";
+pub const CAUSE: &str = "kubernetes.io/change-cause";
 const HASH: &str = "pod-template-hash";
 
 /// One state that a workload had.
@@ -19,6 +20,20 @@ pub struct Revision {
     pub template: Value,
     /// The object that keeps it.
     pub whole: Value,
+}
+
+impl Revision {
+    /// The template as people are shown it: of a Deployment with the hash of its pods and why it was made.
+    pub fn shown(&self) -> Value {
+        if self.whole["spec"]["template"].is_null() {
+            return self.template.clone();
+        }
+        let mut template = self.whole["spec"]["template"].clone();
+        if let Some(cause) = machinery::meta::annotation(&self.whole, CAUSE) {
+            template["metadata"]["annotations"][CAUSE] = cause.into();
+        }
+        template
+    }
 }
 
 /// The revisions by number, oldest first.

@@ -60,9 +60,7 @@ async fn change(session: &Session, matches: &ArgMatches, found: &Found, images: 
     }
     let mut patch = if is_pod { json!({"spec": changed}) } else { json!({"spec": {"template": {"spec": changed}}}) };
     if flags::is_set(matches, "record") {
-        let words: Vec<String> = std::env::args().skip_while(|word| word.ends_with("kybern")).collect();
-        let line = words.join(" ");
-        let line = format!("kubectl {}", line.split_once(' ').map_or("", |(_, rest)| rest));
+        let line = typed(&flags::all(matches, "resources"), std::env::args());
         patch["metadata"] = json!({"annotations": {"kubernetes.io/change-cause": line}});
     }
     let report = Report::of(matches, MANAGER)?;
@@ -75,11 +73,34 @@ async fn change(session: &Session, matches: &ArgMatches, found: &Found, images: 
     report.say(&found.served, &updated.tree(), "image updated")
 }
 
+/// The command line as `--record` keeps it: words first, then every flag with its value.
+fn typed(words: &[&str], line: impl Iterator<Item = String>) -> String {
+    let mut flags = String::new();
+    for word in line.skip_while(|word| word != "image").skip(1).filter(|word| !words.contains(&word.as_str())) {
+        match word.as_str() {
+            "--record" => flags.push_str(" --record=true"),
+            flag if flag.starts_with('-') => flags.push_str(&format!(" {flag}")),
+            value => flags.push_str(&format!("={value}")),
+        }
+    }
+    format!("kubectl set image {}{flags}", words.join(" "))
+}
+
 fn push(changed: &mut Value, list: &str, container: Value) {
     if !changed[list].is_array() {
         changed[list] = json!([]);
     }
     if let Some(containers) = changed[list].as_array_mut() {
         containers.push(container);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn recorded_lines_have_words_first_and_flags_with_values() {
+        let line = ["kybern", "kubectl", "set", "image", "--record", "-n", "x", "deploy/a", "c=d"].map(String::from);
+        let said = super::typed(&["deploy/a", "c=d"], line.into_iter());
+        assert_eq!(said, "kubectl set image deploy/a c=d --record=true -n=x");
     }
 }
