@@ -19,7 +19,6 @@ pub fn status(
     ending: bool,
     wake: &mut Option<Timestamp>,
 ) -> PodStatus {
-    let now = time(now).0;
     let old = &seen.latest;
     if matches!(old.phase.as_deref(), Some("Succeeded" | "Failed")) && seen.containers.is_empty() {
         // It ended before this kubelet began, or never began at all: what was told then stays.
@@ -55,7 +54,7 @@ pub fn status(
     let phase = out.phase.clone().unwrap_or_default();
     let sandbox_ready = seen.sandbox().is_some();
     let facts = Facts { pod, phase: &phase, init: &init, regular: &regular, sandbox_ready };
-    out.conditions = Some(conditions(&facts, old.conditions.as_deref().unwrap_or_default(), now));
+    out.conditions = Some(conditions(&facts, old.conditions.as_deref().unwrap_or_default(), time(now).0));
     let listed = |list: Vec<ContainerStatus>| Some(list).filter(|l| !l.is_empty());
     out.init_container_statuses = listed(init);
     out.container_statuses = listed(regular);

@@ -198,3 +198,17 @@ fn a_container_stays_ready_while_the_kubelet_is_started_again() {
     s.containers[0].id = "another".into();
     assert!(!of(&s).ready, "another container");
 }
+
+#[test]
+fn a_plan_never_wakes_before_the_time_that_it_was_made_for() {
+    let pod = pod(json!({"containers": [{"name": "c", "image": "i"}]}));
+    let failed_at = at(0) + SignedDuration::from_millis(94);
+    let (reason, message) = ("ErrImagePull".to_owned(), "no".to_owned());
+    let retry = failed_at + SignedDuration::from_secs(10);
+    let mut seen = with_sandbox();
+    seen.images.insert("c".into(), Image::Failed { reason, message, at: failed_at, retry, delay_s: 10 });
+    for millis in [94, 95, 1093, 1094, 1095, 10_093] {
+        let now = at(0) + SignedDuration::from_millis(millis);
+        assert!(plan(&pod, &seen, now).wake.unwrap() > now, "{millis} ms");
+    }
+}
