@@ -187,6 +187,8 @@ pub struct Kind {
     pub columns: &'static [Column],
     /// One cell per column.
     pub cells: fn(&Value, Timestamp) -> Vec<Value>,
+    /// Reason and message of the row's condition Completed, for what has run its course.
+    pub finished: fn(&Value) -> Option<(&'static str, &'static str)>,
     /// The grace period of a delete in seconds, `(object, asked)`; `None` deletes at once. Only pods linger.
     pub grace: fn(&Value, Option<i64>) -> Option<i64>,
     /// What a delete does to owned objects when the request does not say: true for upstream's orphaning kinds.
@@ -229,6 +231,7 @@ impl Kind {
         selectable: &[],
         columns: &[],
         cells: |_, _| Vec::new(),
+        finished: |_| None,
         grace: |_, _| None,
         orphan_by_default: false,
     };

@@ -28,7 +28,10 @@ pub fn reshaped(
     };
     match (shape, content) {
         (Shape::Whole, _) => Ok(None),
-        (Shape::Table, _) => Ok(kind.and_then(|kind| present::table(kind, content, include, world.now()))),
+        (Shape::Table | Shape::OldTable, _) => {
+            let table = kind.and_then(|kind| present::table(kind, content, include, world.now()));
+            Ok(table.map(|table| versioned(table, shape)))
+        }
         (Shape::PartialMetadata, Content::List(list)) => refused("PartialObjectMetadata", &format!("a {}", list.kind)),
         (Shape::PartialMetadataList, Content::Object(_)) => refused("PartialObjectMetadataList", "not a list"),
         (Shape::PartialMetadata | Shape::PartialMetadataList, Content::Tree(_)) => Ok(None),
@@ -40,7 +43,7 @@ pub fn reshaped(
 pub fn per_event(kind: Option<&'static Kind>, shape: Shape, include: Include, world: World) -> Reshape {
     let mut first = true;
     Box::new(move |event: &WatchEvent| match (shape, kind) {
-        (Shape::Table, Some(kind)) => {
+        (Shape::Table | Shape::OldTable, Some(kind)) => {
             let mut table = present::table_event(kind, event, include, world.now());
             if event.change == Change::Bookmark {
                 table["rows"] = json!([]);
@@ -48,9 +51,17 @@ pub fn per_event(kind: Option<&'static Kind>, shape: Shape, include: Include, wo
             if !std::mem::take(&mut first) {
                 table["columnDefinitions"] = Value::Null;
             }
-            Some(table)
+            Some(versioned(table, shape))
         }
         (Shape::PartialMetadata | Shape::PartialMetadataList, _) => Some(present::partial_object(&event.object)),
-        (Shape::Whole | Shape::Table, _) => None,
+        (Shape::Whole | Shape::Table | Shape::OldTable, _) => None,
     })
+}
+
+/// Both versions of a table have the same fields.
+fn versioned(mut table: Value, shape: Shape) -> Value {
+    if shape == Shape::OldTable {
+        table["apiVersion"] = "meta.k8s.io/v1beta1".into();
+    }
+    table
 }

@@ -24,6 +24,9 @@ pub struct Status {
     pub details: Option<Box<Details>>,
     #[serde(skip_serializing_if = "is_zero")]
     pub code: u16,
+    /// Where an expired list may go on all the same; stands in the metadata.
+    #[serde(skip)]
+    pub continue_token: String,
 }
 
 fn is_zero(code: &u16) -> bool {
@@ -61,7 +64,8 @@ pub struct Cause {
 impl Status {
     /// A failure with the given HTTP code, CamelCase reason and message, without details.
     pub fn failure(code: u16, reason: &str, message: impl Into<String>) -> Self {
-        Self { status: "Failure".into(), message: message.into(), reason: reason.into(), details: None, code }
+        let (message, reason) = (message.into(), reason.into());
+        Self { status: "Failure".into(), message, reason, code, ..Self::default() }
     }
 
     pub fn with_details(mut self, group: &str, kind: &str, name: &str) -> Self {
@@ -185,7 +189,11 @@ impl Status {
         if let Some(map) = tree.as_object_mut() {
             map.insert("kind".into(), "Status".into());
             map.insert("apiVersion".into(), "v1".into());
-            map.insert("metadata".into(), serde_json::Value::Object(Default::default()));
+            let mut metadata = serde_json::Map::new();
+            if !self.continue_token.is_empty() {
+                metadata.insert("continue".into(), self.continue_token.as_str().into());
+            }
+            map.insert("metadata".into(), metadata.into());
         }
         tree
     }

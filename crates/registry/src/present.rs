@@ -122,11 +122,16 @@ fn row(kind: &Kind, object: &Object, include: Include, now: Timestamp) -> Value 
         true => vec![meta::name(&tree).into(), age(&tree, now).into()],
         false => (kind.cells)(&tree, now),
     };
-    match include {
-        Include::None => json!({"cells": cells, "object": null}),
-        Include::Metadata => json!({"cells": cells, "object": partial_tree(&tree)}),
-        Include::Object => json!({"cells": cells, "object": *tree}),
+    let shown = match include {
+        Include::None => Value::Null,
+        Include::Metadata => partial_tree(&tree),
+        Include::Object => (*tree).clone(),
+    };
+    let mut row = json!({"cells": cells, "object": shown});
+    if let Some((reason, message)) = (kind.finished)(&tree) {
+        row["conditions"] = json!([{"type": "Completed", "status": "True", "reason": reason, "message": message}]);
     }
+    row
 }
 
 fn age(tree: &Value, now: Timestamp) -> String {

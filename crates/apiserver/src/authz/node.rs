@@ -82,9 +82,23 @@ pub fn decide(node: &str, asked: &Attributes, rules: &[Rule], graph: &Graph) -> 
             "get" => related(sort),
             _ => no("can only get individual resources of this type"),
         },
+        (None, "nodes") if group.is_empty() => itself(node, verb, name, subresource),
         (None, "leases") if group == "coordination.k8s.io" => lease(node, verb, namespace, name),
         (None, "csinodes") if group == "storage.k8s.io" => own("CSINode", node, verb, name, subresource),
         _ => by_rules(),
+    }
+}
+
+/// What a node may do with nodes; of which it may write, and what, NodeRestriction says.
+fn itself(node: &str, verb: &str, name: &str, subresource: &str) -> Decision {
+    match (subresource, verb) {
+        ("", "create" | "update" | "patch") | ("status", "update" | "patch") => allow(),
+        ("", "get" | "list" | "watch") if name == node => allow(),
+        ("", "get" | "list" | "watch") if name.is_empty() => {
+            no(format!("node '{node}' cannot read all nodes, only its own Node object"))
+        }
+        ("", "get" | "list" | "watch") => no(format!("node '{node}' cannot read '{name}', only its own Node object")),
+        _ => no(""),
     }
 }
 
@@ -138,5 +152,17 @@ mod tests {
         assert!(ok(&asked("update", "coordination.k8s.io", "leases", ["kube-node-lease", "n1", ""])));
         assert!(!ok(&asked("update", "coordination.k8s.io", "leases", ["kube-node-lease", "n2", ""])));
         assert!(!ok(&asked("list", "", "pods", ["", "", ""])));
+        for (verb, name, subresource, expected) in [
+            ("get", "n1", "", true),
+            ("watch", "n1", "", true),
+            ("get", "n2", "", false),
+            ("list", "", "", false),
+            ("create", "", "", true),
+            ("patch", "n1", "status", true),
+            ("delete", "n1", "", false),
+            ("get", "n1", "proxy", false),
+        ] {
+            assert_eq!(ok(&asked(verb, "", "nodes", ["", name, subresource])), expected, "{verb} {name} {subresource}");
+        }
     }
 }

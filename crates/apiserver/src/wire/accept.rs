@@ -33,6 +33,8 @@ pub enum Shape {
     /// As they are.
     Whole,
     Table,
+    /// The same as `meta.k8s.io/v1beta1`.
+    OldTable,
     PartialMetadata,
     PartialMetadataList,
 }
@@ -102,13 +104,14 @@ pub fn wanted(headers: &HeaderMap) -> Result<Wanted, Status> {
 /// `None` for a conversion that we do not have: the next clause is tried.
 fn shape(clause: &Clause<'_>) -> Option<Shape> {
     let Some(kind) = clause.parameter("as") else { return Some(Shape::Whole) };
-    if clause.parameter("g") != Some("meta.k8s.io") || clause.parameter("v") != Some("v1") {
+    if clause.parameter("g") != Some("meta.k8s.io") {
         return None;
     }
-    match kind {
-        "Table" => Some(Shape::Table),
-        "PartialObjectMetadata" => Some(Shape::PartialMetadata),
-        "PartialObjectMetadataList" => Some(Shape::PartialMetadataList),
+    match (kind, clause.parameter("v")) {
+        ("Table", Some("v1")) => Some(Shape::Table),
+        ("Table", Some("v1beta1")) => Some(Shape::OldTable),
+        ("PartialObjectMetadata", Some("v1")) => Some(Shape::PartialMetadata),
+        ("PartialObjectMetadataList", Some("v1")) => Some(Shape::PartialMetadataList),
         _ => None,
     }
 }
@@ -171,7 +174,9 @@ mod tests {
         let kubectl = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
         assert_eq!(wanted(&headers(kubectl)).unwrap().shape, Shape::Table);
         let old = "application/json;as=Table;v=v1beta1;g=meta.k8s.io, application/json";
-        assert_eq!(wanted(&headers(old)).unwrap().shape, Shape::Whole);
+        assert_eq!(wanted(&headers(old)).unwrap().shape, Shape::OldTable);
+        let none = "application/json;as=Table;v=v2;g=meta.k8s.io, application/json";
+        assert_eq!(wanted(&headers(none)).unwrap().shape, Shape::Whole);
         let client = "application/vnd.kubernetes.protobuf,application/json";
         assert_eq!(wanted(&headers(client)).unwrap().encoding, Encoding::Json);
         assert_eq!(wanted(&headers("application/json;q=0.1,application/yaml")).unwrap().encoding, Encoding::Yaml);

@@ -45,6 +45,8 @@ async fn other_shapes() {
     assert_eq!(table["kind"], "Table");
     assert_eq!(table["rows"][0]["cells"][0], "c0");
     assert_eq!(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
+    let old = ask("application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json").await.json();
+    assert_eq!((&old["kind"], &old["apiVersion"]), (&"Table".into(), &"meta.k8s.io/v1beta1".into()));
     let partial = ask("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io").await.json();
     assert_eq!(partial["items"][0]["metadata"]["name"], "c0");
     assert_eq!(ask("application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io").await.code, 406);

@@ -42,7 +42,7 @@ enum Refused {
     Format(&'static str),
     /// 422: nothing wrong with its form.
     Content,
-    /// 500, as upstream has it: items without merge keys, fields that do not exist.
+    /// 422 without a reason (upstream: 500): items without merge keys, fields that do not exist.
     Other(String),
 }
 
@@ -57,7 +57,7 @@ impl From<Refused> for Status {
             Refused::Content => {
                 Status::failure(422, "Invalid", "the server rejected our request due to an error in our request")
             }
-            Refused::Other(message) => Status::failure(500, "", message),
+            Refused::Other(message) => Status::failure(422, "", message),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::status::Status;
 /// The tree with a strategic patch merged in; the result is not canonical yet.
 ///
 /// # Errors
-/// 400 for malformed directives, 500 (as upstream) for fields that do not exist and items without merge key.
+/// 400 for malformed directives, 422 for fields that do not exist and items without merge key.
 pub fn strategic(schema: &Schema, tree: &Value, patch: &Value) -> Result<Value, Status> {
     let Value::Object(patch) = patch.clone() else { return Err(Status::bad_request("invalid JSON document")) };
     let tree = as_map(tree.clone())?;

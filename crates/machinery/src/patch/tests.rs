@@ -97,7 +97,7 @@ fn malformed_patches_are_refused_in_upstreams_words() {
     let status = refused(json!({"items": [{"name": "a"}]}), json!({"items": [{"value": "x"}]}));
     assert_eq!(
         (status.code, status.message.as_str()),
-        (500, "map: map[value:x] does not contain declared merge key: name")
+        (422, "map: map[value:x] does not contain declared merge key: name")
     );
     assert_eq!(
         refused(json!({"labels": {}}), json!({"labels": {"$patch": "x"}})).message,

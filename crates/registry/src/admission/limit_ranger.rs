@@ -15,34 +15,44 @@ const MILLI_MAX: i64 = i64::MAX / 1000;
 
 type Amounts = BTreeMap<String, Quantity>;
 
+/// Fills in what a new pod leaves open.
 pub fn admit(asked: &Asked<'_>, view: &View<'_>) -> Result<Patch, Refusal> {
-    let pods = asked.is("", "pods") && asked.operation == Operation::Create;
-    let writes = matches!(asked.operation, Operation::Create | Operation::Update);
-    let claims =
-        asked.is("", "persistentvolumeclaims") && writes && asked.old["metadata"]["deletionTimestamp"].is_null();
-    if !asked.subresource.is_empty() || !(pods || claims) {
+    if !is_new_pod(asked) {
         return Ok(Patch::new());
     }
-    let ranges = view.all_in(RANGES, asked.namespace);
     let mut object = asked.object.clone();
-    if pods {
-        ranges.iter().for_each(|range| fill_in(&mut object, range));
-    }
-    for range in &ranges {
-        let wrong: Vec<String> =
-            tree::items(range, "spec.limits").iter().flat_map(|limit| problems(limit, &object, pods)).collect();
-        match wrong.as_slice() {
-            [] => {}
-            [only] => return Err(asked.forbidden(only)),
-            all => return Err(asked.forbidden(&format!("[{}]", all.join(", ")))),
-        }
-    }
+    view.all_in(RANGES, asked.namespace).iter().for_each(|range| fill_in(&mut object, range));
     if object == *asked.object {
         return Ok(Patch::new());
     }
     let changed = ["metadata.annotations", "spec.containers", "spec.initContainers"];
     let present = changed.into_iter().filter(|at| !tree::get(&object, at).is_null());
     Ok(present.map(|at| Edit::new(at, tree::get(&object, at).clone())).collect())
+}
+
+/// Refuses what leaves the bounds.
+pub fn check(asked: &Asked<'_>, view: &View<'_>) -> Result<(), Refusal> {
+    let pods = is_new_pod(asked);
+    let writes = matches!(asked.operation, Operation::Create | Operation::Update) && asked.subresource.is_empty();
+    let claims =
+        asked.is("", "persistentvolumeclaims") && writes && asked.old["metadata"]["deletionTimestamp"].is_null();
+    if !pods && !claims {
+        return Ok(());
+    }
+    for range in &view.all_in(RANGES, asked.namespace) {
+        let limits = tree::items(range, "spec.limits").iter();
+        let wrong: Vec<String> = limits.flat_map(|limit| problems(limit, asked.object, pods)).collect();
+        match wrong.as_slice() {
+            [] => {}
+            [only] => return Err(asked.forbidden(only)),
+            all => return Err(asked.forbidden(&format!("[{}]", all.join(", ")))),
+        }
+    }
+    Ok(())
+}
+
+fn is_new_pod(asked: &Asked<'_>) -> bool {
+    asked.is("", "pods") && asked.operation == Operation::Create && asked.subresource.is_empty()
 }
 
 /// Puts the defaults of a range into the containers, and says so in an annotation.

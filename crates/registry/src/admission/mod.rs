@@ -1,7 +1,8 @@
 //! Admission: what may not happen although the user is allowed to, and what is filled in on the way.
 //!
 //! One file per plugin, one line in [`PLUGINS`], in upstream's order. A plugin is a pure function of the request
-//! and the cached state; it answers with edits or refuses. It runs before the commit and never under a lock.
+//! and the cached state; it answers with edits or refuses. It runs before the commit and never under a lock. What
+//! judges the whole object comes after the kind's own rules, with a line in [`CHECKS`].
 
 mod attributes;
 mod default_class;
@@ -39,6 +40,11 @@ pub const PLUGINS: &[(&str, Plugin)] = &[
     ("DefaultIngressClass", default_class::ingress),
 ];
 
+type Check = fn(&Asked<'_>, &View<'_>) -> Result<(), Refusal>;
+
+/// Asked of an object that is valid.
+pub const CHECKS: &[(&str, Check)] = &[("LimitRanger", limit_ranger::check)];
+
 /// How long a request waits for an object that a controller is about to make (the default ServiceAccount).
 const AWAITED: Duration = Duration::from_millis(1500);
 
@@ -58,6 +64,16 @@ impl Registry {
             Some(guard) => guard.check(&Asked { object, ..*asked }),
             None => Ok(()),
         }
+    }
+
+    /// Asks those who judge a valid object.
+    ///
+    /// # Errors
+    /// The first refusal.
+    pub(crate) fn check(&self, asked: &Asked<'_>, object: &Value) -> Result<(), Status> {
+        let view = View { cache: &self.cache, world: &self.world };
+        let asked = Asked { object, ..*asked };
+        CHECKS.iter().try_for_each(|(_, check)| check(&asked, &view).map_err(Refusal::into_status))
     }
 
     async fn ask(&self, plugin: Plugin, asked: &Asked<'_>, object: &Value) -> Result<Patch, Status> {

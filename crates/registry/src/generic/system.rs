@@ -21,10 +21,10 @@ const GENERATE_NAME_BYTES_MAX: usize = 58;
 /// Takes out what a new object cannot bring along.
 ///
 /// # Errors
-/// 500 without a reason, as upstream: a resourceVersion was set.
+/// 400 without a reason (upstream: 500): a resourceVersion was set.
 pub fn wipe(tree: &mut Value) -> Result<(), Status> {
     if !matches!(meta::resource_version(tree), "" | "0") {
-        return Err(Status::failure(500, "", "resourceVersion should not be set on objects to be created"));
+        return Err(Status::failure(400, "", "resourceVersion should not be set on objects to be created"));
     }
     let metadata = tree::map_mut(tree, "metadata");
     metadata.remove("resourceVersion");

@@ -87,7 +87,7 @@ fn config(kind: &Kind, request: &Request) -> Result<Value, Status> {
         None => Ok(config),
         // As upstream, whatever `fieldValidation` says: nobody can manage what is not there.
         Some(unknown) => Err(Status::failure(
-            500,
+            422,
             "",
             format!(
                 "failed to create typed patch object ({}/{}; {api_version}, Kind={}): .{}: field not declared in schema",

@@ -68,7 +68,7 @@ fn check(binding: &Value) -> Result<(), Status> {
     match problems.is_empty() {
         true => Ok(()),
         // Upstream answers with the bare list here.
-        false => Err(Status::failure(500, "", problems.message())),
+        false => Err(Status::failure(422, "", problems.message())),
     }
 }
 

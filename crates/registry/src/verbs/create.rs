@@ -98,24 +98,25 @@ impl Registry {
         if kind.generation {
             tree::set(&mut new, "metadata.generation", 1);
         }
-        self.store_new(kind, request, new, warnings).await
+        self.store_new(&asked, request, new, warnings).await
     }
 
     /// Allocates, checks and commits; plans anew when something allocated was taken meanwhile.
     async fn store_new(
         &self,
-        kind: &'static Kind,
+        asked: &Asked<'_>,
         request: &Request,
         mut tree: Value,
         warnings: &mut Vec<String>,
     ) -> Result<Arc<Object>, Status> {
-        let name = meta::name(&tree).to_owned();
+        let (kind, name) = (asked.kind, meta::name(&tree).to_owned());
         let mut warned = false;
         for _ in 0..ALLOCATIONS_MAX {
             // Only what allocates can come here twice.
             let mut new = if allocate::applies(kind) { tree.clone() } else { std::mem::take(&mut tree) };
             let sides = allocate::plan(kind, Some(&mut new), None, &self.allocation())?;
             system::validate_new(kind, &new)?;
+            self.check(asked, &new)?;
             if !std::mem::replace(&mut warned, true) {
                 warnings.extend((kind.warnings)(&new, &Value::Null));
             }

@@ -15,7 +15,9 @@ use crate::token::Token;
 use crate::{Registry, errors, keys};
 
 const CONTINUE_TOO_OLD: &str = "The provided continue parameter is too old to display a consistent list result. \
-     You can start a new list without the continue parameter.";
+     You can start a new list without the continue parameter, or use the continue token in this response to retrieve \
+     the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that \
+     were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
 const LIST_TOO_OLD: &str = "The resourceVersion for the provided list is too old.";
 
 /// The objects to list, where to start, and how many.
@@ -63,7 +65,15 @@ impl Registry {
             let token = Token::decode(&options.continue_token)?;
             let start = Some(absolute(&token.start, &selection.namespace));
             let (objects, revision) = match token.revision {
-                Some(revision) => (self.past(&collection, revision, CONTINUE_TOO_OLD).await?, revision),
+                Some(revision) => {
+                    let newest = Token { revision: None, start: token.start };
+                    let past = self.past(&collection, revision, CONTINUE_TOO_OLD).await;
+                    let go_on = |status: Status| match status.is_expired() {
+                        true => Status { continue_token: newest.encode(), ..status },
+                        false => status,
+                    };
+                    (past.map_err(go_on)?, revision)
+                }
                 None => self.cache.snapshot(&collection),
             };
             return Ok(Source { objects, revision, start, limit });

@@ -130,7 +130,10 @@ impl Registry {
         check_versions(change, &new, &old)?;
         tree::set(&mut new, "metadata.resourceVersion", meta::resource_version(&old));
         self.prepare(change, &mut new, &old)?;
-        self.admit_change(change, &mut new, &old).await?;
+        let asked = asked(change, &old);
+        if !matches!(change.part, Part::Direct) {
+            self.admit(&asked, &mut new).await?;
+        }
         warnings.extend(system::dedup_owners(&mut new, true));
         (kind.set_defaults)(&mut new);
         if kind.generation && matches!(change.part, Part::Main | Part::Open(_)) {
@@ -141,6 +144,9 @@ impl Registry {
             _ => Vec::new(),
         };
         validate(change, &new, &old)?;
+        if !matches!(change.part, Part::Direct) {
+            self.check(&asked, &new)?;
+        }
         if matches!(change.part, Part::Main) {
             warnings.extend((kind.warnings)(&new, &old));
         }
@@ -191,24 +197,6 @@ impl Registry {
         Ok(())
     }
 
-    async fn admit_change(&self, change: &Change<'_>, new: &mut Value, old: &Value) -> Result<(), Status> {
-        if matches!(change.part, Part::Direct) {
-            return Ok(());
-        }
-        let asked = Asked {
-            user: change.user,
-            operation: Operation::Update,
-            kind: change.kind,
-            subresource: &change.request.subresource,
-            namespace: &change.request.namespace,
-            name: change.name,
-            object: &Value::Null,
-            old,
-            dry_run: change.request.options.dry_run,
-        };
-        self.admit(&asked, new).await
-    }
-
     /// The update took the last finalizer of an object whose time is over: it goes.
     async fn end(
         &self,
@@ -248,6 +236,21 @@ impl Registry {
             }
             _ => {}
         }
+    }
+}
+
+/// What admission is asked about a change.
+fn asked<'a>(change: &'a Change<'a>, old: &'a Value) -> Asked<'a> {
+    Asked {
+        user: change.user,
+        operation: Operation::Update,
+        kind: change.kind,
+        subresource: &change.request.subresource,
+        namespace: &change.request.namespace,
+        name: change.name,
+        object: &Value::Null,
+        old,
+        dry_run: change.request.options.dry_run,
     }
 }
 

@@ -80,6 +80,11 @@ pub static KIND: Kind = Kind {
     ],
     columns: cells::COLUMNS,
     cells: cells::cells,
+    finished: |object| match tree::str(object, "status.phase") {
+        "Succeeded" => Some(("Succeeded", "The pod has completed successfully.")),
+        "Failed" => Some(("Failed", "The pod failed.")),
+        _ => None,
+    },
     grace: |object, asked| Some(grace(object, asked)),
     ..Kind::BASE
 };
