@@ -64,6 +64,8 @@ struct Server {
 /// Worker threads of a server: few, with small stacks; memory is a budget.
 const SERVER_THREADS_MAX: usize = 4;
 const STACK_BYTES: usize = 1 << 20;
+/// Files and mounts of many pods at once: more threads would wait for the same processors, and each keeps memory.
+const BLOCKING_THREADS_MAX: usize = 16;
 
 /// Runs the role that the words name.
 pub fn run(words: Vec<OsString>) -> ExitCode {
@@ -111,8 +113,15 @@ fn small(role: impl Future<Output = Result<()>>) -> Result<()> {
 
 fn client(role: impl Future<Output = ExitCode>) -> ExitCode {
     tls::use_one_provider();
+    // `logs -f | head` ends silently, as other programs do.
+    container::pipe::end_when_closed();
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(role),
+        Ok(runtime) => {
+            let code = runtime.block_on(role);
+            // A read of the terminal cannot be called back: without this `exec -it` would end at the next key only.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => {
             eprintln!("error: start the runtime: {error}");
             ExitCode::FAILURE
@@ -134,6 +143,7 @@ fn serve(args: &Server) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_stack_size(STACK_BYTES)
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
         .enable_all()
         .build()
         .context("start the runtime")?;
