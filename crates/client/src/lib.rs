@@ -10,6 +10,7 @@
 //! ```
 
 pub mod access;
+pub mod anybody;
 pub mod cache;
 pub mod dynamic;
 pub mod events;

@@ -89,13 +89,7 @@ pub static KIND: Kind = Kind {
 
 fn set_defaults(object: &mut Value) {
     pod_spec::template_defaults(object, "spec.template");
-    if tree::str(object, "spec.updateStrategy.type").is_empty() {
-        tree::set(object, "spec.updateStrategy.type", "RollingUpdate");
-    }
-    if tree::str(object, "spec.updateStrategy.type") == "RollingUpdate" {
-        tree::default(object, "spec.updateStrategy.rollingUpdate.maxUnavailable", 1);
-        tree::default(object, "spec.updateStrategy.rollingUpdate.maxSurge", 0);
-    }
+    workload::default_strategy(object, "spec.updateStrategy", 1.into(), 0.into());
     tree::default(object, "spec.revisionHistoryLimit", 10);
 }
 
@@ -164,8 +158,6 @@ fn validate_status(new: &Value, old: &Value, problems: &mut Problems) {
         "numberUnavailable",
         "collisionCount",
     ];
-    for count in COUNTS {
-        rule::not_negative(&status.get(count), problems);
-    }
+    workload::not_negative(&status, &COUNTS, problems);
     workload::collisions_only_grow(&status, &old["status"], problems);
 }

@@ -73,13 +73,7 @@ pub static KIND: Kind = Kind {
 fn set_defaults(object: &mut Value) {
     pod_spec::template_defaults(object, "spec.template");
     tree::default(object, "spec.replicas", 1);
-    if tree::str(object, "spec.strategy.type").is_empty() {
-        tree::set(object, "spec.strategy.type", "RollingUpdate");
-    }
-    if tree::str(object, "spec.strategy.type") == "RollingUpdate" {
-        tree::default(object, "spec.strategy.rollingUpdate.maxUnavailable", "25%");
-        tree::default(object, "spec.strategy.rollingUpdate.maxSurge", "25%");
-    }
+    workload::default_strategy(object, "spec.strategy", "25%".into(), "25%".into());
     tree::default(object, "spec.revisionHistoryLimit", 10);
     tree::default(object, "spec.progressDeadlineSeconds", 600);
 }
@@ -136,9 +130,7 @@ fn validate_status(new: &Value, old: &Value, problems: &mut Problems) {
         "unavailableReplicas",
         "collisionCount",
     ];
-    for count in COUNTS {
-        rule::not_negative(&status.get(count), problems);
-    }
+    workload::not_negative(&status, &COUNTS, problems);
     workload::counts_within_replicas(&status, &["updatedReplicas", "readyReplicas", "availableReplicas"], problems);
     workload::collisions_only_grow(&status, &old["status"], problems);
 }

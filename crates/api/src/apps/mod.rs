@@ -5,4 +5,4 @@ pub mod daemonset;
 pub mod deployment;
 pub mod replicaset;
 pub mod statefulset;
-mod workload;
+pub(crate) mod workload;

@@ -79,9 +79,7 @@ pub static KIND: Kind = Kind {
 pub fn status_counts(status: &Field, problems: &mut Problems) {
     const COUNTS: [&str; 5] =
         ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"];
-    for count in COUNTS {
-        rule::not_negative(&status.get(count), problems);
-    }
+    workload::not_negative(status, &COUNTS, problems);
     let within = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
     workload::counts_within_replicas(status, &within, problems);
 }

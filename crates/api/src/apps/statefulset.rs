@@ -180,9 +180,7 @@ fn validate_status(new: &Value, old: &Value, problems: &mut Problems) {
         "observedGeneration",
         "collisionCount",
     ];
-    for count in COUNTS {
-        rule::not_negative(&status.get(count), problems);
-    }
+    workload::not_negative(&status, &COUNTS, problems);
     let replicas = status.get("replicas").num();
     for count in ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"] {
         if status.get(count).num() > replicas {

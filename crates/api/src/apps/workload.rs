@@ -2,6 +2,7 @@
 //! counts in the status, cells.
 
 use machinery::field::Problems;
+use machinery::tree;
 use serde_json::Value;
 
 use crate::column;
@@ -54,6 +55,22 @@ pub fn only_always(template: &Field, owner: &str, problems: &mut Problems) {
     if deadline.is_set() {
         deadline.forbidden(problems, format!("activeDeadlineSeconds in {owner} is not Supported"));
     }
+}
+
+/// RollingUpdate unless something else is asked for, within these bounds unless others are.
+pub fn default_strategy(object: &mut Value, at: &str, unavailable: Value, surge: Value) {
+    let kind = format!("{at}.type");
+    if tree::str(object, &kind).is_empty() {
+        tree::set(object, &kind, "RollingUpdate");
+    }
+    if tree::str(object, &kind) == "RollingUpdate" {
+        tree::default(object, &format!("{at}.rollingUpdate.maxUnavailable"), unavailable);
+        tree::default(object, &format!("{at}.rollingUpdate.maxSurge"), surge);
+    }
+}
+
+pub fn not_negative(status: &Field, counts: &[&str], problems: &mut Problems) {
+    counts.iter().for_each(|count| rule::not_negative(&status.get(count), problems));
 }
 
 /// No count is over `status.replicas`, and what is available is ready.

@@ -6,7 +6,7 @@ use machinery::field::Problems;
 use machinery::{meta, tree};
 use serde_json::Value;
 
-use crate::apps::replicaset;
+use crate::apps::{replicaset, workload};
 use crate::column;
 use crate::core::pod_spec;
 use crate::cursor::Field;
@@ -34,12 +34,7 @@ pub static KIND: Kind = Kind {
     prepare_update: status::keep,
     validate,
     validate_status: |new, _, problems| replicaset::status_counts(&Field::root(new).get("status"), problems),
-    warnings: |new, old| {
-        if !old.is_null() && new["spec"]["template"] == old["spec"]["template"] {
-            return Vec::new();
-        }
-        pod_spec::warnings(&Field::root(new).get("spec.template"), &old["spec"]["template"])
-    },
+    warnings: workload::warnings,
     selectable: &[("status.replicas", |object| column::int(object, "status.replicas").to_string())],
     columns: &[
         column::NAME,
@@ -99,12 +94,5 @@ fn validate(object: &Value, problems: &mut Problems) {
         labels.invalid(problems, "`selector` does not match template `labels`");
     }
     pod_spec::template(&template, problems);
-    let policy = template.get("spec.restartPolicy");
-    if policy.str() != "Always" {
-        policy.not_supported(problems, &["Always"]);
-    }
-    let deadline = template.get("spec.activeDeadlineSeconds");
-    if deadline.is_set() {
-        deadline.forbidden(problems, "activeDeadlineSeconds in ReplicationController is not Supported");
-    }
+    workload::only_always(&template, "ReplicationController", problems);
 }

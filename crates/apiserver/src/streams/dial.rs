@@ -14,7 +14,6 @@ use tokio_rustls::TlsConnector;
 
 use super::target::{Kubelet, authority};
 use crate::door::Door;
-use crate::tls;
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -88,7 +87,7 @@ pub async fn plain(host: &str, port: u16) -> Result<Box<dyn ByteStream>, Status>
 /// # Errors
 /// 503 as upstream's proxy words it.
 pub async fn encrypted(host: &str, port: u16) -> Result<Box<dyn ByteStream>, Status> {
-    let config = tls::anybody().map_err(Status::internal)?;
+    let config = client::anybody::config().map_err(Status::internal)?;
     let dialing = Tls::new(config).dial("", host, port);
     dialed(dialing, &authority(host, port)).await.map_err(unreached)
 }

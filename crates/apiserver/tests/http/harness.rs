@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use serde_json::Value;
@@ -109,17 +110,19 @@ impl Harness {
             request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
         }
         request.headers_mut().insert("host", "localhost".parse().unwrap());
+        self.line(who).await.send_request(request).await.unwrap()
+    }
+
+    /// A connection to send requests over, one after the other.
+    pub async fn line(&self, who: &As) -> SendRequest<Full<Bytes>> {
         let stream = self.connect(who).await;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection.with_upgrades());
-        sender.send_request(request).await.unwrap()
+        sender
     }
 
     pub async fn send(&self, who: &As, request: Request<Full<Bytes>>) -> Got {
-        let response = self.open(who, request).await;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Got { code: parts.status.as_u16(), headers: parts.headers, body }
+        got(self.open(who, request).await).await
     }
 
     pub async fn get(&self, who: &As, path: &str) -> Got {
@@ -133,6 +136,13 @@ impl Harness {
     pub async fn delete(&self, path: &str) -> Got {
         self.send(&As::Admin, request("DELETE", path, "", Bytes::new())).await
     }
+}
+
+/// The whole of an answer.
+pub async fn got(response: Response<Incoming>) -> Got {
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Got { code: parts.status.as_u16(), headers: parts.headers, body }
 }
 
 pub fn request(method: &str, path: &str, media: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {

@@ -5,6 +5,8 @@
 mod access;
 mod errors;
 mod harness;
+mod mutants;
 mod reads;
+mod seeds;
 mod streams;
 mod tokens;
