@@ -91,6 +91,13 @@ async fn serve(home: &Home, teller: &Teller) -> Result<()> {
     let server = apiserver::Server::with_front(config, front.clone(), &pki)?;
     write_kubeconfig(home, &settings, &pki)?;
     let mut parts: JoinSet<(&str, Result<()>)> = JoinSet::new();
+    let (until, held) = (stop.clone(), store.clone());
+    parts.spawn(async move {
+        tokio::select! {
+            () = until.cancelled() => ("store", Ok(())),
+            why = held.ended() => ("store", Err(why.into())),
+        }
+    });
     let api_stop = CancellationToken::new();
     let serving = server.serve(listener, api_stop.clone());
     let api = tokio::spawn(serving);

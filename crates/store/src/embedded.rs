@@ -116,8 +116,21 @@ impl Embedded {
         }
     }
 
+    /// Waits until the store can write no more, because it was closed or its disk refused a write, and says why.
+    /// What was not answered may or may not be found by the next [`Embedded::open`].
+    pub async fn ended(&self) -> StoreError {
+        let mut news = self.shared.news.subscribe();
+        match news.wait_for(Result::is_err).await.map(|news| news.clone()) {
+            Ok(Err(why)) => why,
+            _ => StoreError::Closed("it was shut down".into()),
+        }
+    }
+
     async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, StoreError> {
-        let closed = || StoreError::Closed("it was shut down".into());
+        let closed = || match &*self.shared.news.borrow() {
+            Err(why) => why.clone(),
+            Ok(_) => StoreError::Closed("it was shut down".into()),
+        };
         let (answer, heard) = oneshot::channel();
         let queue = lock(&self.queue).clone().ok_or_else(closed)?;
         queue.send(job(answer)).map_err(|_| closed())?;
@@ -168,7 +181,10 @@ impl Writer {
                 Err(()) => break StoreError::Closed("it was shut down".into()),
             };
             if let Err(error) = self.commit(first, jobs) {
-                break error;
+                break match error {
+                    StoreError::Closed(why) => StoreError::Closed(why),
+                    other => StoreError::Closed(other.to_string()),
+                };
             }
         };
         // A snapshot under way is finished; its failure shows at the next start, which then replays more.
@@ -196,6 +212,8 @@ impl Writer {
         }
         self.expire(&mut group);
         let durable = if group.records.is_empty() { Ok(()) } else { self.log.append(&group.records) };
+        // Whether some of it reached the disk is not known: nothing may be written after it.
+        let durable = durable.map_err(|error| StoreError::Closed(error.to_string()));
         if durable.is_ok() && !group.batches.is_empty() {
             self.show(&group.batches);
         }

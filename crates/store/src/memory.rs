@@ -75,7 +75,11 @@ impl File {
 impl Folder {
     fn spend(&mut self) -> Result<(), StoreError> {
         let left = self.operations_left.checked_sub(1);
-        self.operations_left = left.ok_or_else(|| StoreError::Closed("the power is gone".into()))?;
+        self.operations_left = left.ok_or_else(|| StoreError::Io {
+            operation: "write",
+            path: "memory".into(),
+            what: "the power is gone".into(),
+        })?;
         Ok(())
     }
 

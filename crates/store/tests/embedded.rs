@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -119,4 +120,25 @@ async fn one_process_holds_the_folder() {
     assert!(matches!(Embedded::open(folder.path(), Config::default()), Err(StoreError::Io { .. })));
     held.close();
     assert!(matches!(held.txn(Txn::default()).await, Err(StoreError::Closed(_))));
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_a_write_closes_the_store_and_loses_nothing() {
+    let disk = store::memory::Memory::default();
+    let store = Embedded::open_on(Arc::new(disk.clone()), Config::default()).unwrap();
+    let revision = commit(&store, put("/a", "x")).await;
+    let mut watch = store.watch(Bytes::from_static(b"/"), revision).await.unwrap();
+    disk.fail_after(0);
+    let refused = |outcome: Result<_, StoreError>| match outcome {
+        Err(StoreError::Closed(why)) => assert_eq!(why, "write memory: the power is gone"),
+        other => panic!("{other:?}"),
+    };
+    refused(store.txn(Txn { ops: vec![put("/b", "x")], compares: vec![] }).await.map(drop));
+    refused(store.txn(Txn { ops: vec![put("/c", "x")], compares: vec![] }).await.map(drop));
+    refused(watch.next().await.unwrap().map(drop));
+    refused(Err(store.ended().await));
+    store.close();
+    disk.crash(0, 0);
+    let again = Embedded::open_on(Arc::new(disk), Config::default()).unwrap();
+    assert_eq!(commit(&again, put("/d", "x")).await, revision + 1);
 }
