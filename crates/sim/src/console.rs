@@ -175,9 +175,11 @@ fn split_unquoted(line: &str, at: char) -> Option<(&str, &str)> {
 
 fn words(line: &str) -> Result<Vec<String>> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    for c in line.chars() {
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
         match quote {
             Some(open) if c == open => quote = None,
+            Some('"') if c == '\\' => word.get_or_insert_default().extend(chars.next()),
             Some(_) => word.get_or_insert_default().push(c),
             None if c == '\'' || c == '"' => {
                 quote = Some(c);
@@ -263,6 +265,7 @@ mod tests {
     fn lines_are_taken_apart_as_a_shell_does() {
         assert_eq!(split_unquoted("a '|' b | c", '|'), Some(("a '|' b ", " c")));
         assert_eq!(words("get -o jsonpath='{.a b}' \"\" x").unwrap(), ["get", "-o", "jsonpath={.a b}", "", "x"]);
+        assert_eq!(words(r#"a "{\"b\": 1}""#).unwrap(), ["a", r#"{"b": 1}"#]);
         assert!(words("a 'b").is_err());
     }
 }

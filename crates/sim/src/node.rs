@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use client::Client;
+use k8s_openapi::api::core::v1::NodeSystemInfo;
 use kubelet::plan::node::Machine;
 use kubelet::{Config, Folders, Place, Runtime};
 use tokio::task::JoinHandle;
@@ -104,6 +105,13 @@ impl Node {
             ephemeral_bytes: DISK_BYTES,
             pods: PODS_MAX,
             port: 10250,
+            info: NodeSystemInfo {
+                container_runtime_version: "sim://1".into(),
+                kubelet_version: apiserver::GIT_VERSION.into(),
+                operating_system: "linux".into(),
+                architecture: "amd64".into(),
+                ..NodeSystemInfo::default()
+            },
             unready: vec!["container runtime status check may not have completed yet".into()],
             ..Machine::default()
         }
