@@ -16,6 +16,9 @@ const OPTIONS_LENGTH_MAX: usize = 4096;
 /// Larger than any passwd file that a program reads line by line.
 const FILE_LENGTH_MAX: u64 = 4 << 20;
 
+/// As the kernel's own limit.
+const LINKS_MAX: u32 = 40;
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rootfs {
     pub layers_dir: PathBuf,
@@ -42,8 +45,20 @@ impl Rootfs {
     }
 
     /// The content of a regular file of the image, as the container would see it before its first write.
-    /// `None` if there is none; symbolic links are not followed from layer to layer.
+    /// `None` if there is none. A link may lead into another layer, not out of the root; those of folders on the way
+    /// hold within their layer.
     pub fn read(&self, path: &str) -> Option<String> {
+        let mut path = path.to_string();
+        for _ in 0..LINKS_MAX {
+            match self.find(&path)? {
+                Found::File(file) => return read_regular(file),
+                Found::Link(target) => path = target,
+            }
+        }
+        None
+    }
+
+    fn find(&self, path: &str) -> Option<Found> {
         let relative = path.trim_start_matches('/');
         for layer in self.layers.iter().rev() {
             let root = fs::File::open(self.layers_dir.join(layer)).ok()?;
@@ -56,14 +71,34 @@ impl Rootfs {
                 ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
             );
             match found {
-                Ok(file) => return read_regular(file.into()),
+                Ok(file) => return Some(Found::File(file.into())),
                 // Another kind of failure hides what is below: a whiteout is a device that cannot be opened.
-                Err(rustix::io::Errno::NOENT) => continue,
+                Err(rustix::io::Errno::NOENT) => match link_in(&root, relative) {
+                    Some(target) => return Some(Found::Link(target)),
+                    None => continue,
+                },
                 Err(_) => return None,
             }
         }
         None
     }
+}
+
+enum Found {
+    File(fs::File),
+    /// A link whose target is not in its own layer.
+    Link(String),
+}
+
+/// Where a link in a layer leads, seen from the container's root.
+fn link_in(layer: &fs::File, path: &str) -> Option<String> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let link = rustix::fs::openat2(layer, path, flags, Mode::empty(), resolve).ok()?;
+    let target = rustix::fs::readlinkat(&link, "", Vec::new()).ok()?.into_string().ok()?;
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    // `openat2` takes care of the dots, and of those that would lead out.
+    Some(if target.starts_with('/') { target } else { format!("{folder}/{target}") })
 }
 
 fn read_regular(file: fs::File) -> Option<String> {
@@ -97,4 +132,34 @@ pub fn make_dir_in(root: &Path, path: &str, uid: u32, gid: u32) -> Result<()> {
         done = format!("{done}/{part}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_link_leads_into_another_layer() {
+        let folder = std::env::temp_dir().join(format!("image-links-{}", std::process::id()));
+        for path in ["lower/etc", "lower/share", "upper/etc"] {
+            fs::create_dir_all(folder.join(path)).unwrap();
+        }
+        fs::write(folder.join("lower/share/passwd"), "shared").unwrap();
+        fs::write(folder.join("lower/etc/passwd"), "hidden").unwrap();
+        symlink("../share/passwd", folder.join("upper/etc/passwd")).unwrap();
+        symlink("/share/passwd", folder.join("upper/etc/absolute")).unwrap();
+        symlink("endless", folder.join("upper/etc/endless")).unwrap();
+        symlink("/../../lower/../none", folder.join("upper/etc/out")).unwrap();
+        let rootfs = Rootfs {
+            layers_dir: folder.clone(),
+            layers: vec!["lower".into(), "upper".into()],
+            upper: folder.join("unused"),
+            work: folder.join("unused"),
+        };
+        assert_eq!(rootfs.read("/etc/passwd").as_deref(), Some("shared"));
+        assert_eq!(rootfs.read("/etc/absolute").as_deref(), Some("shared"));
+        assert_eq!((rootfs.read("/etc/endless"), rootfs.read("/etc/out"), rootfs.read("/none")), (None, None, None));
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -258,14 +258,14 @@ impl Store {
         fs::create_dir(&folder).map_err(at)?;
         let below: Vec<PathBuf> = below.iter().map(|name| self.layers_dir().join(name)).collect();
         let result = self.unpack_checked(layer, &folder, &below);
-        let bytes = match result {
-            Ok(bytes) => bytes,
+        let (bytes, inodes) = match result {
+            Ok(size) => size,
             Err(problem) => {
                 let _ = fs::remove_dir_all(&folder);
                 return Err(problem);
             }
         };
-        fs::write(self.layers_dir().join(format!("{name}.size")), bytes.to_string()).map_err(at)?;
+        fs::write(self.layers_dir().join(format!("{name}.size")), format!("{bytes} {inodes}")).map_err(at)?;
         settle::mark(&self.layers_dir(), name).map_err(at)?;
         match fs::rename(&folder, self.layers_dir().join(name)) {
             // Somebody else unpacked the same layer in the meantime.
@@ -279,31 +279,38 @@ impl Store {
         Ok(())
     }
 
-    fn unpack_checked(&self, layer: &Pending, folder: &Path, below: &[PathBuf]) -> Result<u64> {
+    fn unpack_checked(&self, layer: &Pending, folder: &Path, below: &[PathBuf]) -> Result<(u64, u64)> {
         let file = fs::File::open(&layer.file)
             .map_err(|source| Error::io(format!("cannot read layer {}", layer.diff_id), source))?;
         let mut stream = Hashing { inner: decompress(file)?, hash: Sha256::new() };
-        let bytes = unpack::unpack(&mut stream, folder, below)?;
+        let size = unpack::unpack(&mut stream, folder, below)?;
         // What follows the archive's end counts for the digest too.
         io::copy(&mut stream, &mut io::sink()).map_err(|source| Error::io("cannot read the layer", source))?;
         let digest = format!("sha256:{}", hex(&stream.hash.finalize()));
         if digest != layer.diff_id {
             return Err(Error::Invalid(format!("layer {} has the content of {digest}", layer.diff_id)));
         }
-        Ok(bytes)
+        Ok(size)
     }
 
     fn layer_size(&self, name: &str) -> u64 {
-        let text = fs::read_to_string(self.layers_dir().join(format!("{name}.size"))).unwrap_or_default();
-        text.parse().unwrap_or(0)
+        self.layer_usage(name).0
     }
 
-    /// Bytes of all unpacked layers, and how many there are.
+    /// Bytes and inodes. Older versions wrote the bytes only.
+    fn layer_usage(&self, name: &str) -> (u64, u64) {
+        let text = fs::read_to_string(self.layers_dir().join(format!("{name}.size"))).unwrap_or_default();
+        let mut numbers = text.split(' ').map(|number| number.parse().unwrap_or(0));
+        (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+    }
+
+    /// Bytes and inodes of all unpacked layers.
     pub fn usage(&self) -> (u64, u64) {
         let Ok(entries) = fs::read_dir(self.layers_dir()) else { return (0, 0) };
         let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
         let layers: Vec<String> = names.filter(|name| name.len() == LAYER_NAME_LENGTH).collect();
-        (layers.iter().map(|name| self.layer_size(name)).sum(), layers.len() as u64)
+        let sizes = layers.iter().map(|name| self.layer_usage(name));
+        sizes.fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1))
     }
 }
 

@@ -23,10 +23,11 @@ const PAX_XATTR: &str = "SCHILY.xattr.";
 const LAYER_BYTES_MAX: u64 = 64 << 30;
 
 /// Unpacks `stream` into the existing, empty folder `into`. `below` are the layers under it, lowest first: a parent
-/// folder that the stream does not mention takes its owner and mode from there. Returns the bytes of its files.
-pub(crate) fn unpack(stream: impl Read, into: &Path, below: &[PathBuf]) -> Result<u64> {
+/// folder that the stream does not mention takes its owner and mode from there. Returns the bytes of its files, and
+/// how many inodes it has.
+pub(crate) fn unpack(stream: impl Read, into: &Path, below: &[PathBuf]) -> Result<(u64, u64)> {
     let root = File::open(into).map_err(|source| Error::io(format!("cannot open {}", into.display()), source))?;
-    let mut layer = Layer { root, below, times: BTreeMap::new(), bytes: 0 };
+    let mut layer = Layer { root, below, times: BTreeMap::new(), bytes: 0, inodes: 0 };
     let mut archive = tar::Archive::new(stream);
     let entries = archive.entries().map_err(|source| Error::io("cannot read the layer", source))?;
     for entry in entries {
@@ -34,7 +35,7 @@ pub(crate) fn unpack(stream: impl Read, into: &Path, below: &[PathBuf]) -> Resul
         layer.entry(&mut entry)?;
     }
     layer.set_times();
-    Ok(layer.bytes)
+    Ok((layer.bytes, layer.inodes))
 }
 
 struct Layer<'a> {
@@ -43,6 +44,7 @@ struct Layer<'a> {
     /// Times of folders, set at the end: what is put into a folder changes them.
     times: BTreeMap<String, i64>,
     bytes: u64,
+    inodes: u64,
 }
 
 /// A path of the archive, checked: relative, without `..`. `None` is the root itself.
@@ -79,6 +81,7 @@ impl Layer<'_> {
             return rustix::fs::mknodat(&parent, hidden, FileType::CharacterDevice, Mode::empty(), 0).map_err(at);
         }
         if self.create(entry, &parent, name, &path)? {
+            self.inodes += 1;
             self.metadata(entry, parent.as_fd(), Some((name, &path)))?;
         }
         Ok(())

@@ -100,6 +100,26 @@ pub fn links(owner: &str) -> Result<Vec<Link>> {
         .collect())
 }
 
+/// What went through a namespace's link, as seen from inside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    pub received_bytes: u64,
+    pub received_errors: u64,
+    pub sent_bytes: u64,
+    pub sent_errors: u64,
+}
+
+/// The traffic of the namespace that hangs on `host_link`; `None` if there is none.
+pub fn traffic(host_link: &str) -> Result<Option<Traffic>> {
+    // What our end sends, the other one receives.
+    Ok(route::link(&mut Socket::route()?, host_link)?.map(|link| Traffic {
+        received_bytes: link.sent.0,
+        received_errors: link.sent.1,
+        sent_bytes: link.received.0,
+        sent_errors: link.received.1,
+    }))
+}
+
 /// Sets the loopback link of this thread's namespace up.
 pub(crate) fn raise_loopback() -> Result<()> {
     let mut batch = Batch::default();

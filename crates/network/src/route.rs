@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::Result;
-use crate::netlink::{Attributes, Batch, Socket, attributes, u32_at};
+use crate::netlink::{Attributes, Batch, Socket, attributes, u32_at, u64_at};
 
 const REQUEST_ACK: u16 = 0x1 | 0x4;
 const CREATE: u16 = 0x400;
@@ -22,6 +22,7 @@ const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
+const IFLA_STATS64: u16 = 23;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_INFO_KIND: u16 = 1;
@@ -64,6 +65,9 @@ pub(crate) struct LinkFacts {
     pub up: bool,
     pub mtu: u32,
     pub alias: String,
+    /// Received and sent: bytes, then what failed.
+    pub received: (u64, u64),
+    pub sent: (u64, u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +209,10 @@ fn read_link(body: &[u8]) -> Option<LinkFacts> {
             IFLA_IFNAME => facts.name = text(value),
             IFLA_IFALIAS => facts.alias = text(value),
             IFLA_MTU => facts.mtu = u32_at(value, 0).unwrap_or(0),
+            IFLA_STATS64 => {
+                let number = |place: usize| u64_at(value, place * 8).unwrap_or(0);
+                (facts.received, facts.sent) = ((number(2), number(4)), (number(3), number(5)));
+            }
             IFLA_LINK => facts.peer = u32_at(value, 0).unwrap_or(0),
             _ => {}
         }

@@ -14,30 +14,12 @@ use crate::record::Resources;
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What is hidden in every container that is not privileged, when the caller names nothing.
-const MASKED_PATHS: [&str; 11] = [
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-];
-const READONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-
+/// What is hidden and what is protected: as the caller says, who may want neither (`procMount: Unmasked`).
 pub fn masked_paths(security: &cri::LinuxContainerSecurityContext) -> (Vec<String>, Vec<String>) {
     if security.privileged {
         return (Vec::new(), Vec::new());
     }
-    let or = |given: &[String], default: &[&str]| -> Vec<String> {
-        if given.is_empty() { default.iter().map(|path| path.to_string()).collect() } else { given.to_vec() }
-    };
-    (or(&security.masked_paths, &MASKED_PATHS), or(&security.readonly_paths, &READONLY_PATHS))
+    (security.masked_paths.clone(), security.readonly_paths.clone())
 }
 
 /// Command and arguments: the caller's command replaces the image's entrypoint and its arguments too.

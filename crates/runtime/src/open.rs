@@ -106,7 +106,7 @@ impl Runtime {
                 finished_at: now(),
                 exit_code: KILLED_CODE,
                 reason: "Error".into(),
-                message: "the process that looked after the container was killed".into(),
+                message: String::new(),
             },
         );
         true

@@ -108,7 +108,13 @@ impl Runtime {
         let (files, dns) = (record.clone(), config.dns_config.clone());
         let prepared = blocking(move || runtime.prepare_sandbox(&files, dns.as_ref(), &limits));
         let spawned = self.spawn_shim(&id);
-        let ((), shim) = tokio::try_join!(prepared, spawned)?;
+        let (prepared, shim) = tokio::join!(prepared, spawned);
+        if let (Ok(shim), Some(sandbox)) = (&shim, self.state().sandboxes.get_mut(&id)) {
+            // Known at once, so that it ends with a sandbox of which something else failed.
+            sandbox.shim = Some(shim.clone());
+        }
+        prepared?;
+        let shim = shim?;
         let setup = self.setup(&record, &linux);
         let (answer, _) =
             shim.call(Call::Setup(setup)).await.map_err(|problem| internal("cannot set the sandbox up", problem))?;
@@ -119,7 +125,6 @@ impl Runtime {
         let mut state = self.state();
         let sandbox =
             state.sandboxes.get_mut(&id).ok_or_else(|| Status::aborted("the sandbox was removed while it was made"))?;
-        sandbox.shim = Some(shim);
         sandbox.pause = pause;
         sandbox.record.phase = Phase::Ready;
         drop(state);

@@ -76,16 +76,22 @@ impl Runtime {
             let state = self.state();
             let ready = |sandbox: &&Sandbox| sandbox.state() == cri::PodSandboxState::SandboxReady;
             let found = state.sandboxes.values().filter(ready).filter(|sandbox| wanted(sandbox));
-            found.map(|sandbox| (sandbox_attributes(sandbox), sandbox.record.cgroup_parent.clone())).collect()
+            let link = |sandbox: &Sandbox| {
+                let owner = &self.config().owner;
+                sandbox.record.address.map(|_| network::pod::link_name(owner, &sandbox.record.id))
+            };
+            let facts =
+                |sandbox: &Sandbox| (sandbox_attributes(sandbox), sandbox.record.cgroup_parent.clone(), link(sandbox));
+            found.map(facts).collect()
         };
         let mut all = Vec::new();
-        for (attributes, group) in found {
+        for (attributes, group, link) in found {
             let id = attributes.id.clone();
             let containers = self.stats_of_containers(|container| container.record.sandbox == id).await?;
-            let usage = blocking(move || Ok(cgroup::usage(&group))).await?;
+            let (usage, traffic) = blocking(move || Ok((cgroup::usage(&group), traffic(link)))).await?;
             all.push(cri::PodSandboxStats {
                 attributes: Some(attributes),
-                linux: Some(linux_stats(&usage, containers)),
+                linux: Some(linux_stats(&usage, traffic, containers)),
             });
         }
         Ok(all)
@@ -101,12 +107,29 @@ fn sandbox_attributes(sandbox: &Sandbox) -> cri::PodSandboxAttributes {
     }
 }
 
-fn linux_stats(usage: &Usage, containers: Vec<cri::ContainerStats>) -> cri::LinuxPodSandboxStats {
+/// Nothing for a pod in the host's network, whose traffic is not its own, and for one that just went.
+fn traffic(link: Option<String>) -> Option<cri::NetworkUsage> {
+    let traffic = network::pod::traffic(&link?).ok()??;
+    let interface = cri::NetworkInterfaceUsage {
+        name: network::pod::INNER_LINK.into(),
+        rx_bytes: number(traffic.received_bytes),
+        rx_errors: number(traffic.received_errors),
+        tx_bytes: number(traffic.sent_bytes),
+        tx_errors: number(traffic.sent_errors),
+    };
+    Some(cri::NetworkUsage { timestamp: now(), default_interface: Some(interface), interfaces: Vec::new() })
+}
+
+fn linux_stats(
+    usage: &Usage,
+    network: Option<cri::NetworkUsage>,
+    containers: Vec<cri::ContainerStats>,
+) -> cri::LinuxPodSandboxStats {
     let timestamp = now();
     cri::LinuxPodSandboxStats {
         cpu: Some(cpu(usage, timestamp)),
         memory: Some(memory(usage, timestamp)),
-        network: None,
+        network,
         process: Some(cri::ProcessUsage { timestamp, process_count: number(usage.processes) }),
         containers,
         io: None,

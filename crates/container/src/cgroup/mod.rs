@@ -10,6 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -187,8 +188,17 @@ pub fn enter(path: &str) -> Result<()> {
 
 /// Makes the next moves into groups of version 1 quick. The first move after a pause waits for all processors to pass a
 /// quiet point, 5 to 15 ms; those soon after do not. Called when it is known that one will follow, it waits meanwhile:
-/// this process is "moved" to where it is.
+/// this process is "moved" to where it is. One call at a time is enough for all.
 pub fn warm_up() {
+    static IS_WARMING: AtomicBool = AtomicBool::new(false);
+    if IS_WARMING.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    move_to_where_it_is();
+    IS_WARMING.store(false, Ordering::Relaxed);
+}
+
+fn move_to_where_it_is() {
     let Some(root) = folder("pids", "/").filter(|_| !is_v2()) else { return };
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let path = own.lines().find_map(|line| line.split_once(":pids:")).map(|(_, path)| path.trim_start_matches('/'));

@@ -4,4 +4,4 @@ mod socket;
 mod wire;
 
 pub(crate) use socket::Socket;
-pub(crate) use wire::{Attributes, Batch, attributes, be32, u32_at};
+pub(crate) use wire::{Attributes, Batch, attributes, be32, u32_at, u64_at};

@@ -84,7 +84,8 @@ pub async fn a_killed_shim_is_buried(node: &Node) {
     rustix::process::kill_process(rustix::process::Pid::from_raw(shim).unwrap(), rustix::process::Signal::KILL)
         .unwrap();
     let status = node.ended(&id).await;
-    assert_eq!(status.exit_code, 137);
+    // As containerd reports it.
+    assert_eq!((status.exit_code, &*status.reason, &*status.message), (137, "Error", ""));
     let request = PodSandboxStatusRequest { pod_sandbox_id: pod.clone(), verbose: false };
     let begin = Instant::now();
     while begin.elapsed().as_secs() < 5 {

@@ -43,6 +43,7 @@ fn main() {
         life::limits_and_users_hold,
         more::too_much_memory_is_reported,
         more::processes_and_memory_are_shared_in_a_pod,
+        more::traffic_is_counted,
         more::logs_are_reopened,
         more::many_pods_at_once,
         more::one_after_the_other,

@@ -51,6 +51,22 @@ pub async fn processes_and_memory_are_shared_in_a_pod(node: &Node) {
     assert!(left + 2 <= seen, "{left} of {seen} processes are left");
 }
 
+pub async fn traffic_is_counted(node: &Node) {
+    let pod = node.pod("traffic").await;
+    let id = node.run(&pod, "sleep 1000").await;
+    let request = PodSandboxStatsRequest { pod_sandbox_id: pod };
+    let sent = async || {
+        let answer = node.runtime().pod_sandbox_stats(Request::new(request.clone())).await.unwrap().into_inner();
+        let network = answer.stats.unwrap().linux.unwrap().network.unwrap().default_interface.unwrap();
+        assert_eq!(network.name, "eth0");
+        network.tx_bytes.unwrap().value
+    };
+    let before = sent().await;
+    // Nobody needs to answer.
+    node.sh(&id, "ping -c 1 -W 1 -s 1000 10.249.7.1 || true").await;
+    assert!(sent().await >= before + 1000);
+}
+
 pub async fn logs_are_reopened(node: &Node) {
     let pod = node.pod("rotate").await;
     let id = node.run(&pod, "echo before; read x < /fifo; echo after; sleep 1000").await;

@@ -72,8 +72,22 @@ impl Node {
         let links = network::pod::links(&self.config.owner).unwrap();
         assert!(links.is_empty(), "links are left: {links:?}");
         network::ports::close(&network::ports::table(&self.config.owner)).unwrap();
+        self.shims_end();
         container::cgroup::remove(&self.config.cgroup).unwrap();
         std::fs::remove_dir_all(&self.folder).unwrap();
+    }
+
+    /// A shim says that it will end before it does.
+    fn shims_end(&self) {
+        let begin = std::time::Instant::now();
+        let ours = |entry: &std::fs::DirEntry| {
+            let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&command).contains(&format!("shim\0{}", self.folder.display()))
+        };
+        while std::fs::read_dir("/proc").unwrap().flatten().any(|entry| ours(&entry)) {
+            assert!(begin.elapsed().as_secs() < 20, "shims are left");
+            std::thread::yield_now();
+        }
     }
 
     pub fn pod_config(&self, name: &str) -> PodSandboxConfig {
@@ -119,6 +133,8 @@ impl Node {
                         pid: NamespaceMode::Container.into(),
                         ..Default::default()
                     }),
+                    masked_paths: ["/proc/interrupts", "/sys/firmware"].map(str::to_string).to_vec(),
+                    readonly_paths: vec!["/proc/sys".into()],
                     ..Default::default()
                 }),
                 ..Default::default()
