@@ -3,7 +3,8 @@
 //! ```text
 //!   suites × kubectls ──▶ jobs ──▶ a few threads, each test in a Kubernetes namespace of its own ──▶ tally
 //! ```
-//! A heading that ends in `# once` is a test that does not depend on the client: it runs with our own kubectl only.
+//! A heading that ends in `# once` is a test that does not depend on the client: it runs with our own kubectl only,
+//! as do the suites of controllers and scheduler, which are simulated too.
 
 mod cluster;
 mod shell;
@@ -29,6 +30,8 @@ const SUITES: &str = "suites";
 const INSIDE: &str = "KYBERN_E2E_KUBECTLS";
 const BINARY: &str = "KYBERN_E2E_BINARY";
 const ONCE: &str = "# once";
+/// Beginnings of the names of suites that do not depend on the client.
+const ONCE_SUITES: [&str; 2] = ["controllers-", "scheduler-"];
 /// Tests side by side: most of the time a test waits for a probe, a back-off or a grace period.
 const AT_ONCE_TESTS: usize = 6;
 
@@ -112,10 +115,9 @@ fn jobs<'a>(kubectls: &'a [PathBuf], filter: &str) -> Result<Vec<Job<'a>>> {
         let suite = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let tests = suite::parse::parse(&fs::read_to_string(&file)?).with_context(|| file.display().to_string())?;
         for (at, test) in tests.into_iter().enumerate().filter(|(_, test)| !test.only_in_sim) {
-            let (heading, others) = match test.name.strip_suffix(ONCE) {
-                Some(heading) => (heading.trim_end(), kubectls.len().saturating_sub(1)),
-                None => (test.name.as_str(), 0),
-            };
+            let heading = test.name.trim_end_matches(ONCE).trim_end();
+            let is_once = test.name.ends_with(ONCE) || ONCE_SUITES.iter().any(|start| suite.starts_with(start));
+            let others = if is_once { kubectls.len().saturating_sub(1) } else { 0 };
             for (number, kubectl) in kubectls.iter().enumerate().skip(others) {
                 let name = format!("{suite}: {heading} ({})", kubectl.display());
                 if name.contains(filter) {
