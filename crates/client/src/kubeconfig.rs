@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use kube_client::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use machinery::status::Status;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 /// What to take from the kubeconfig instead of its current context.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +26,16 @@ pub struct Choice {
     /// `--as`, `--as-group`.
     pub impersonate: Option<String>,
     pub impersonate_groups: Vec<String>,
+    pub impersonate_uid: Option<String>,
+    /// `--certificate-authority`, `--client-certificate`, `--client-key`: files.
+    pub certificate_authority: Option<PathBuf>,
+    pub client_certificate: Option<String>,
+    pub client_key: Option<String>,
+    /// `--username`, `--password`.
+    pub username: Option<String>,
+    pub password: Option<String>,
+    /// `--tls-server-name`.
+    pub tls_server_name: Option<String>,
     /// `--insecure-skip-tls-verify`.
     pub insecure: bool,
 }
@@ -106,6 +118,33 @@ fn overrule(config: &mut Config, choice: &Choice) -> Result<(), Status> {
     }
     if !choice.impersonate_groups.is_empty() {
         config.auth_info.impersonate_groups = Some(choice.impersonate_groups.clone());
+    }
+    if let Some(uid) = &choice.impersonate_uid {
+        config.auth_info.impersonate_uid = Some(uid.clone());
+    }
+    if let Some(file) = &choice.certificate_authority {
+        let pem =
+            std::fs::read(file).map_err(|why| refused(std::io::Error::other(format!("{}: {why}", file.display()))))?;
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        config.root_cert = Some(found.map_err(refused)?.iter().map(|one| one.to_vec()).collect());
+        config.root_cert_file = None;
+    }
+    if let (Some(certificate), Some(key)) = (&choice.client_certificate, &choice.client_key) {
+        config.auth_info = kube_client::config::AuthInfo {
+            client_certificate: Some(certificate.clone()),
+            client_key: Some(key.clone()),
+            ..Default::default()
+        };
+    }
+    if let Some(name) = &choice.username {
+        config.auth_info = kube_client::config::AuthInfo {
+            username: Some(name.clone()),
+            password: Some(choice.password.clone().unwrap_or_default().into()),
+            ..Default::default()
+        };
+    }
+    if choice.tls_server_name.is_some() {
+        config.tls_server_name.clone_from(&choice.tls_server_name);
     }
     config.accept_invalid_certs |= choice.insecure;
     Ok(())

@@ -80,6 +80,13 @@ impl fmt::Display for Failure {
 
 /// Upstream's words for a refusal: invalid objects name themselves, others name the server.
 fn server(status: &Status) -> String {
+    // Nobody answered: the message says so by itself.
+    if ["The connection to the server ", "Unable to connect to the server: "]
+        .iter()
+        .any(|words| status.message.starts_with(words))
+    {
+        return status.message.clone();
+    }
     match status.reason.as_str() {
         "Invalid" => invalid(status),
         "Unauthorized" => format!("error: You must be logged in to the server ({})", status.message),
@@ -93,7 +100,11 @@ fn invalid(status: &Status) -> String {
     let Some(details) = &status.details else { return format!("The request is invalid: {}", status.message) };
     let causes: Vec<String> =
         details.causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
-    let head = format!("The {} {:?} is invalid", details.kind, details.name);
+    let head = match (details.kind.as_str(), details.name.as_str()) {
+        ("", "") if causes.is_empty() => return format!("The request is invalid: {}", status.message),
+        ("", "") => "The request is invalid".to_owned(),
+        (kind, name) => format!("The {kind} {name:?} is invalid"),
+    };
     match causes.as_slice() {
         [] => head,
         [only] => format!("{head}: {only}"),
@@ -125,6 +136,9 @@ pub fn usage(command: &str, error: &clap::Error) -> String {
         _ => String::new(),
     };
     let given = context(ContextKind::InvalidArg);
+    if error.kind() == ErrorKind::UnknownArgument && (given.starts_with("-k") || given.starts_with("--kustomize")) {
+        return "error: kustomizations (-k) are not supported: render the folder with kustomize and pass the result with -f -".into();
+    }
     match error.kind() {
         ErrorKind::UnknownArgument if given.starts_with("--") => {
             format!("error: unknown flag: {}\n{hint}", given.split('=').next().unwrap_or_default())

@@ -1,4 +1,4 @@
-//! Objects from `-f`: files, folders, standard input and URLs are refused or read, YAML and JSON, lists taken apart.
+//! Objects from `-f`: files, folders, standard input and web addresses, YAML and JSON, lists taken apart.
 
 use std::fs;
 use std::io::Read;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::failure::{Failure, Result, error};
+use crate::failure::{Failure, Result, error, go_words};
 
 const EXTENSIONS: &[&str] = &["json", "yaml", "yml"];
 
@@ -21,7 +21,7 @@ pub struct Given {
 ///
 /// # Errors
 /// A file that is not there, is no YAML or JSON, or holds something that is no object.
-pub fn read(names: &[&str], recursive: bool) -> Result<Vec<Given>> {
+pub async fn read(names: &[&str], recursive: bool) -> Result<Vec<Given>> {
     let mut found = Vec::new();
     for name in names {
         if *name == "-" {
@@ -29,14 +29,16 @@ pub fn read(names: &[&str], recursive: bool) -> Result<Vec<Given>> {
             std::io::stdin().read_to_string(&mut text)?;
             found.extend(objects("STDIN", &text)?);
         } else if name.starts_with("http://") || name.starts_with("https://") {
-            return error(format!("{name}: objects from URLs are not supported: download the file first"));
+            let text = client::https::download::get(name).await.map_err(|status| Failure::Here(status.message))?;
+            found.extend(objects(name, &String::from_utf8_lossy(&text))?);
         } else {
             let path = Path::new(name);
             if !path.exists() {
                 return error(format!("the path \"{name}\" does not exist"));
             }
             for file in below(path, recursive, true)? {
-                let text = fs::read_to_string(&file).map_err(|e| Failure::Here(format!("{}: {e}", file.display())))?;
+                let text =
+                    fs::read_to_string(&file).map_err(|e| Failure::Here(go_words("open", file.display(), &e)))?;
                 found.extend(objects(&file.display().to_string(), &text)?);
             }
         }

@@ -7,34 +7,46 @@ use client::kubeconfig::Choice;
 
 const GLOBAL: &str = "Global options";
 
+/// Global flags with a value, and what they are for.
+const TEXTS: &[(&str, &str)] = &[
+    ("kubeconfig", "Path to the kubeconfig file to use for CLI requests."),
+    ("context", "The name of the kubeconfig context to use"),
+    ("cluster", "The name of the kubeconfig cluster to use"),
+    ("user", "The name of the kubeconfig user to use"),
+    ("token", "Bearer token for authentication to the API server"),
+    ("as", "Username to impersonate for the operation."),
+    ("as-uid", "UID to impersonate for the operation."),
+    ("certificate-authority", "Path to a cert file for the certificate authority"),
+    ("client-certificate", "Path to a client certificate file for TLS"),
+    ("client-key", "Path to a client key file for TLS"),
+    ("tls-server-name", "Server name to use for server certificate validation."),
+    ("username", "Username for basic authentication to the API server"),
+    ("password", "Password for basic authentication to the API server"),
+    ("cache-dir", "Taken for compatibility: nothing is cached."),
+];
+
 /// The flags that every command takes.
 pub fn global() -> Vec<Arg> {
-    let text = |name: &'static str, help: &'static str| {
-        Arg::new(name).long(name).num_args(1).global(true).help(help).help_heading(GLOBAL)
-    };
-    vec![
-        text("kubeconfig", "Path to the kubeconfig file to use for CLI requests."),
-        text("context", "The name of the kubeconfig context to use"),
-        text("cluster", "The name of the kubeconfig cluster to use"),
-        text("user", "The name of the kubeconfig user to use"),
-        text("namespace", "If present, the namespace scope for this CLI request").short('n'),
-        text("server", "The address and port of the Kubernetes API server").short('s'),
-        text("token", "Bearer token for authentication to the API server"),
-        text("as", "Username to impersonate for the operation."),
-        text("as-group", "Group to impersonate for the operation, this flag can be repeated.")
-            .action(ArgAction::Append),
-        Arg::new("insecure-skip-tls-verify")
-            .long("insecure-skip-tls-verify")
-            .action(ArgAction::SetTrue)
-            .global(true)
-            .help("If true, the server's certificate will not be checked for validity.")
-            .help_heading(GLOBAL),
-    ]
+    let global = |arg: Arg| arg.global(true).help_heading(GLOBAL);
+    let mut all: Vec<Arg> = TEXTS.iter().map(|(name, help)| global(text(name, help))).collect();
+    all.extend([
+        global(text("namespace", "If present, the namespace scope for this CLI request").short('n')),
+        global(text("server", "The address and port of the Kubernetes API server").short('s')),
+        global(text("as-group", "Group to impersonate for the operation, this flag can be repeated.").action(ArgAction::Append)),
+        global(text("request-timeout", "The length of time to wait before giving up on a single server request (e.g. 1s, 2m, 3h). A value of zero means don't timeout requests.").default_value("0")),
+        global(text("v", "number for the log level verbosity: 6 shows requests").short('v').default_value("0")),
+        global(switch("insecure-skip-tls-verify", "If true, the server's certificate will not be checked for validity.")),
+        global(switch("disable-compression", "Taken for compatibility: answers are not compressed.")),
+        global(switch("match-server-version", "Taken for compatibility: every server is spoken to.")),
+        global(switch("warnings-as-errors", "Treat warnings received from the server as errors and exit with a non-zero exit code")),
+    ]);
+    all
 }
 
 /// What the global flags say about the server and who we are there.
 pub fn choice(matches: &ArgMatches) -> Choice {
-    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    // `config set-cluster` and its like have flags of these names for what they write.
+    let text = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
     let groups = matches.get_many::<String>("as-group").into_iter().flatten().cloned().collect();
     Choice {
         file: text("kubeconfig").map(PathBuf::from),
@@ -46,7 +58,14 @@ pub fn choice(matches: &ArgMatches) -> Choice {
         token: text("token"),
         impersonate: text("as"),
         impersonate_groups: groups,
-        insecure: matches.get_flag("insecure-skip-tls-verify"),
+        impersonate_uid: text("as-uid"),
+        certificate_authority: text("certificate-authority").map(PathBuf::from),
+        client_certificate: text("client-certificate"),
+        client_key: text("client-key"),
+        username: text("username"),
+        password: text("password"),
+        tls_server_name: text("tls-server-name"),
+        insecure: is_set(matches, "insecure-skip-tls-verify"),
     }
 }
 
@@ -191,6 +210,21 @@ pub fn duration(text: &str) -> crate::failure::Result<std::time::Duration> {
     let nanos = machinery::duration::parse(text).map_err(crate::Failure::Here)?;
     let nanos = u64::try_from(nanos).map_err(|_| crate::Failure::Here(format!("invalid duration {text:?}")))?;
     Ok(std::time::Duration::from_nanos(nanos))
+}
+
+/// The time that a request may take; none without `--request-timeout`.
+///
+/// # Errors
+/// Something that is no duration.
+pub fn request_timeout(matches: &ArgMatches) -> crate::failure::Result<Option<std::time::Duration>> {
+    let text = of(matches, "request-timeout");
+    let seconds = text.parse::<u64>().map(std::time::Duration::from_secs);
+    match seconds.or_else(|_| duration(text)) {
+        Ok(patience) => Ok(Some(patience).filter(|patience| !patience.is_zero())),
+        Err(_) => crate::failure::error(
+            "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)",
+        ),
+    }
 }
 
 /// The value of a text flag that this command may not have.

@@ -49,7 +49,7 @@ pub async fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match commands::dispatch(&matches).await {
+    match commands::dispatch(&matches).await.and_then(|()| session::warned(&matches)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

@@ -28,7 +28,25 @@ pub async fn one(session: &Session, word: &str, patience: Duration) -> Result<Va
     let Some(named) = named.first() else { return error(format!("no pod is named {word}")) };
     let name = named.names.first().map(String::as_str).unwrap_or_default();
     let object = session.client.dynamic(named.served.resource()).get(&session.namespace, name).await?;
-    behind(session, &named.served, &object.tree(), patience).await
+    behind(session, &named.served, &object.tree(), patience, false).await
+}
+
+/// As [`one`]; of several pods it says which it takes.
+///
+/// # Errors
+/// As [`one`].
+pub async fn one_of(session: &Session, word: &str, patience: Duration) -> Result<Value> {
+    let slashed = if word.contains('/') { word.to_owned() } else { format!("pods/{word}") };
+    let named = select::words(session, &[&slashed]).await?;
+    let Some(named) = named.first() else { return error(format!("no pod is named {word}")) };
+    let name = named.names.first().map(String::as_str).unwrap_or_default();
+    match session.client.dynamic(named.served.resource()).get(&session.namespace, name).await {
+        Ok(object) => behind(session, &named.served, &object.tree(), patience, true).await,
+        Err(status) if status.is_not_found() => {
+            error(format!("error from server (NotFound): {} in namespace {:?}", status.message, session.namespace))
+        }
+        Err(status) => Err(status.into()),
+    }
 }
 
 /// The pod that an object of a file means.
@@ -36,23 +54,32 @@ pub async fn one(session: &Session, word: &str, patience: Duration) -> Result<Va
 /// # Errors
 /// As [`one`]; a file that cannot be read.
 pub async fn of_file(session: &Session, file: &str, patience: Duration) -> Result<Value> {
-    let given = crate::files::read(&[file], false)?;
+    let given = crate::files::read(&[file], false).await?;
     let Some(given) = given.first() else { return error("no objects passed") };
     let (version, kind) = (machinery::meta::api_version(&given.tree), machinery::meta::kind(&given.tree));
     let served = session.discovery().await?.of_kind(version, kind)?;
     let namespace = select::namespace_of(session, served, &given.tree)?;
     let name = machinery::meta::name(&given.tree);
     let object = session.client.dynamic(served.resource()).get(&namespace, name).await?;
-    behind(session, served, &object.tree(), patience).await
+    behind(session, served, &object.tree(), patience, false).await
 }
 
-async fn behind(session: &Session, served: &Served, tree: &Value, patience: Duration) -> Result<Value> {
+async fn behind(
+    session: &Session,
+    served: &Served,
+    tree: &Value,
+    patience: Duration,
+    says_which: bool,
+) -> Result<Value> {
     if served.plural == "pods" {
         return Ok(tree.clone());
     }
     let selector = of_workload(served, tree)?;
     let mut pods = selected(session, &selector).await?;
     best_first(&mut pods);
+    if says_which && pods.len() > 1 {
+        eprintln!("Found {} pods, using pod/{}", pods.len(), machinery::meta::name(&pods[0]));
+    }
     match pods.into_iter().next() {
         Some(pod) => Ok(pod),
         None => first(session, machinery::meta::namespace(tree), &selector, patience).await,
@@ -174,6 +201,14 @@ fn names(pod: &Value, list: &str) -> Vec<String> {
 pub fn container<'a>(pod: &'a Value, name: &str) -> Option<&'a Value> {
     let all = LISTS.iter().flat_map(|list| pod["spec"][list].as_array().into_iter().flatten());
     all.into_iter().find(|container| container["name"] == name)
+}
+
+/// As [`chosen`]; a named container is left to the server to know.
+///
+/// # Errors
+/// The pod has no container at all.
+pub fn asked(pod: &Value, wanted: &str) -> Result<(String, Option<String>)> {
+    if wanted.is_empty() { chosen(pod, wanted) } else { Ok((wanted.to_owned(), None)) }
 }
 
 /// The container that is meant: the named one, else the annotated one, else the first; and what to say of that choice.

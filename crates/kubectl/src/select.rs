@@ -12,6 +12,14 @@ use crate::failure::{Failure, Result, error};
 use crate::session::Session;
 use crate::{files, flags};
 
+/// What is said when neither words nor files name anything.
+pub const NOTHING_NAMED: &str = "You must provide one or more resources by argument or filename.
+Example resource specifications include:
+   '-f rsrc.yaml'
+   '--filename=rsrc.json'
+   '<resource> <name>'
+   '<resource>'";
+
 /// One resource with the names asked for; no names mean all of them.
 #[derive(Clone, Debug)]
 pub struct Named {
@@ -102,7 +110,7 @@ pub async fn chosen(session: &Session, matches: &ArgMatches, words: &[&str]) -> 
         return from_files(session, &filenames, flags::is_set(matches, "recursive")).await;
     }
     if words.is_empty() {
-        return error("You must provide one or more resources by argument or filename.");
+        return error(NOTHING_NAMED);
     }
     let selector = flags::try_of(matches, "selector");
     let everywhere = flags::try_is_set(matches, "all-namespaces");
@@ -148,7 +156,7 @@ pub async fn list(session: &Session, served: &Served, namespace: &str, options: 
 }
 
 /// Upstream names what was asked for where the server says that it is wrong or not there.
-fn not_listed(mut status: Status, served: &Served, options: &Options) -> Status {
+pub fn not_listed(mut status: Status, served: &Served, options: &Options) -> Status {
     if !["BadRequest", "NotFound"].contains(&status.reason.as_str()) {
         return status;
     }
@@ -181,7 +189,7 @@ pub async fn in_files(
 ) -> Result<Vec<(String, std::result::Result<Found, Status>)>> {
     let discovery = session.discovery().await?;
     let mut found = Vec::new();
-    for given in files::read(names, recursive)? {
+    for given in files::read(names, recursive).await? {
         let served =
             discovery.of_kind(machinery::meta::api_version(&given.tree), machinery::meta::kind(&given.tree))?;
         let namespace = namespace_of(session, served, &given.tree)?;

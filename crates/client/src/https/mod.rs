@@ -5,6 +5,7 @@
 
 mod answer;
 mod connection;
+pub mod download;
 mod pipe;
 mod request;
 pub mod socket;
@@ -15,12 +16,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 use http::{HeaderMap, Method, Request as HttpRequest, Response, StatusCode};
 use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
 use kube_client::client::Body;
 use machinery::request::{Answer, Request, Verb};
 use machinery::status::Status;
+use tower::BoxError;
 
 use crate::kubeconfig::Access;
 use crate::{Client, Events, Transport};
@@ -35,10 +38,30 @@ pub fn escape(value: &str) -> String {
     request::escape(value, "")
 }
 
+/// An answer as it came in, for who watches a connection (`kubectl -v`, warnings).
+pub struct Exchange<'a> {
+    pub method: &'a Method,
+    /// The whole address.
+    pub url: String,
+    pub status: StatusCode,
+    pub milliseconds: i64,
+    /// The texts of `Warning` headers.
+    pub warnings: Vec<String>,
+}
+
+pub type Observer = Arc<dyn Fn(&Exchange<'_>) + Send + Sync>;
+
+/// A body that is not read yet, for callers that pass it on.
+pub type Stream = UnsyncBoxBody<Bytes, BoxError>;
+
 /// An API server over HTTPS as one identity. Cheap to clone.
 #[derive(Clone)]
 pub struct Https {
     inner: kube_client::Client,
+    /// `https://host:port` without a slash at its end.
+    server: Arc<str>,
+    observer: Option<Observer>,
+    patience: Option<Duration>,
 }
 
 /// A whole answer as it came, for callers with an `Accept` of their own (tables, OpenAPI, logs).
@@ -56,7 +79,19 @@ impl Https {
     /// # Errors
     /// Certificates or keys that cannot be read, a credential plugin that cannot be started.
     pub fn new(access: Access) -> Result<Self, Status> {
-        Ok(Self { inner: connection::open(&access.config)? })
+        let inner = connection::open(&access.config)?;
+        let server = Arc::from(access.server().trim_end_matches('/'));
+        Ok(Self { inner, server, observer: None, patience: None })
+    }
+
+    /// The same connection, every answer of which is told.
+    pub fn observed(self, observer: Observer) -> Self {
+        Self { observer: Some(observer), ..self }
+    }
+
+    /// The same connection, whose requests are given up when they take longer, bodies included.
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience: Some(patience), ..self }
     }
 
     /// [`Https::new`] over pipes of this process instead of sockets: a simulated cluster's server.
@@ -64,7 +99,9 @@ impl Https {
     /// # Errors
     /// As [`Https::new`].
     pub fn through(access: Access, dial: Dial) -> Result<Self, Status> {
-        Ok(Self { inner: connection::over(&access.config, pipe::Connector(dial))? })
+        let inner = connection::over(&access.config, pipe::Connector(dial))?;
+        let server = Arc::from(access.server().trim_end_matches('/'));
+        Ok(Self { inner, server, observer: None, patience: None })
     }
 
     /// This connection as a [`Client`].
@@ -90,8 +127,59 @@ impl Https {
     }
 
     async fn send_once(&self, request: HttpRequest<Bytes>) -> Result<Response<Body>, Status> {
-        let sent = self.inner.send(request.map(Body::from)).await;
-        sent.map_err(|error| Status::unavailable(chain(&error)))
+        self.exchange(request.map(Body::from)).await
+    }
+
+    async fn exchange(&self, request: HttpRequest<Body>) -> Result<Response<Body>, Status> {
+        let (method, path) = (request.method().clone(), request.uri().to_string());
+        let clock = crate::World::real().now;
+        let begun = clock();
+        let sent = self.in_time(self.inner.send(request)).await?;
+        let response = sent.map_err(|error| self.unreached(&error))?;
+        if let Some(observer) = &self.observer {
+            observer(&Exchange {
+                method: &method,
+                url: format!("{}{path}", self.server),
+                status: response.status(),
+                milliseconds: clock().duration_since(begun).as_millis().try_into().unwrap_or(i64::MAX),
+                warnings: answer::warnings(response.headers()),
+            });
+        }
+        Ok(response)
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Status> {
+        const LATE: &str = "Unable to connect to the server: net/http: request canceled (Client.Timeout exceeded while awaiting headers)";
+        match self.patience {
+            None => Ok(work.await),
+            Some(patience) => tokio::time::timeout(patience, work).await.map_err(|_| Status::timeout(LATE)),
+        }
+    }
+
+    /// No answer at all, in the words that people know.
+    fn unreached(&self, error: &kube_client::Error) -> Status {
+        let mut cause: Option<&dyn std::error::Error> = Some(error);
+        while let Some(inner) = cause {
+            let refused = inner.downcast_ref::<std::io::Error>();
+            if refused.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused) {
+                let host = self.server.split("://").last().unwrap_or_default();
+                return Status::unavailable(format!(
+                    "The connection to the server {host} was refused - did you specify the right host or port?"
+                ));
+            }
+            cause = inner.source();
+        }
+        Status::unavailable(format!("Unable to connect to the server: {}", chain(error)))
+    }
+
+    /// Passes a request on as it is, and its answer back, whatever it says: for proxies. The answer to an upgrade
+    /// can be upgraded.
+    ///
+    /// # Errors
+    /// 503 when the server cannot be reached.
+    pub async fn forward(&self, request: HttpRequest<Bytes>) -> Result<Response<Stream>, Status> {
+        let response = self.exchange(request.map(Body::from)).await?;
+        Ok(response.map(|body| body.map_err(BoxError::from).boxed_unsync()))
     }
 
     /// A request with any path (with query) and headers; the whole answer.
@@ -101,7 +189,7 @@ impl Https {
     pub async fn raw(&self, method: Method, path: &str, accept: &str, body: Option<Bytes>) -> Result<Raw, Status> {
         let response = self.send(request::plain(method, path, accept, body)?).await?;
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.map_err(|e| Status::timeout(chain(&e)))?.to_bytes();
+        let body = self.in_time(body.collect()).await?.map_err(|e| Status::timeout(chain(&e)))?.to_bytes();
         let warnings = answer::warnings(&parts.headers);
         Ok(Raw { code: parts.status.as_u16(), headers: parts.headers, warnings, body })
     }
@@ -114,9 +202,21 @@ impl Https {
         &self,
         path: &str,
         accept: &str,
-    ) -> Result<impl Stream<Item = Result<Bytes, Status>> + Send + use<>, Status> {
+    ) -> Result<impl futures::Stream<Item = Result<Bytes, Status>> + Send + use<>, Status> {
         let response = self.send(request::plain(Method::GET, path, accept, None)?).await?;
-        Ok(response.into_body().into_data_stream().map_err(|e| Status::unavailable(chain(&e))).boxed())
+        let body = response.into_body().into_data_stream().map_err(|e| Status::unavailable(chain(&e)));
+        Ok(body.take_until(self.end()).boxed())
+    }
+
+    /// When a stream that begins now ends, if it has to.
+    fn end(&self) -> impl Future<Output = ()> + Send + use<> {
+        let patience = self.patience;
+        async move {
+            match patience {
+                Some(patience) => tokio::time::sleep(patience).await,
+                None => std::future::pending().await,
+            }
+        }
     }
 }
 
@@ -127,7 +227,7 @@ impl Transport for Https {
             let response = self.send(request::http(&request)?).await?;
             let (parts, body) = response.into_parts();
             // The request was sent and accepted: a body that breaks off leaves the outcome unknown.
-            let body = body.collect().await.map_err(|e| Status::timeout(chain(&e)))?.to_bytes();
+            let body = self.in_time(body.collect()).await?.map_err(|e| Status::timeout(chain(&e)))?.to_bytes();
             let warnings = answer::warnings(&parts.headers);
             Ok(Answer { code: parts.status.as_u16(), warnings, content: answer::content(&body, is_object)? })
         })
@@ -140,7 +240,7 @@ impl Transport for Https {
             if response.status() != StatusCode::OK {
                 return Err(Status::internal(format!("a watch was answered with {}", response.status())));
             }
-            Ok(watch::events(response.into_body()).boxed())
+            Ok(watch::events(response.into_body()).take_until(self.end()).boxed())
         })
     }
 }

@@ -5,6 +5,7 @@ use machinery::request::Options;
 use serde_json::{Value, json};
 
 use super::Entry;
+use super::describe::rbac;
 use crate::failure::{Failure, Result, error};
 use crate::print::table;
 use crate::session::Session;
@@ -117,25 +118,9 @@ async fn list(matches: &ArgMatches) -> Result {
     let session = Session::open(matches).await?;
     let spec = json!({"namespace": session.namespace});
     let status = review(&session, "authorization.k8s.io", "SelfSubjectRulesReview", spec).await?["status"].take();
-    let bracketed = |list: &Value| format!("[{}]", texts(list).join(" "));
-    let mut rows = Vec::new();
-    for rule in status["resourceRules"].as_array().into_iter().flatten() {
-        let groups = texts(&rule["apiGroups"]);
-        let group = groups.first().filter(|group| !group.is_empty()).map(|group| format!(".{group}"));
-        let group = group.unwrap_or_default();
-        for resource in texts(&rule["resources"]) {
-            let named = match resource.split_once('/') {
-                Some((resource, subresource)) => format!("{resource}{group}/{subresource}"),
-                None => format!("{resource}{group}"),
-            };
-            rows.push(vec![named, "[]".into(), bracketed(&rule["resourceNames"]), bracketed(&rule["verbs"])]);
-        }
-    }
-    for rule in status["nonResourceRules"].as_array().into_iter().flatten() {
-        rows.push(vec![String::new(), bracketed(&rule["nonResourceURLs"]), "[]".into(), bracketed(&rule["verbs"])]);
-    }
-    rows.sort();
-    rows.dedup();
+    let lists = ["resourceRules", "nonResourceRules"].iter();
+    let rules: Vec<Value> = lists.flat_map(|list| status[list].as_array().cloned().unwrap_or_default()).collect();
+    let mut rows: Vec<Vec<String>> = rbac::rows(&rules.into()).into_iter().map(Vec::from).collect();
     if !flags::is_set(matches, "no-headers") {
         rows.insert(0, ["Resources", "Non-Resource URLs", "Resource Names", "Verbs"].map(str::to_owned).to_vec());
     }

@@ -47,7 +47,8 @@ async fn run(matches: &ArgMatches) -> Result {
         eprintln!("{FORCED}");
     }
     let (found, mut failures) = targets(&session, matches).await?;
-    if found.is_empty() && failures.is_empty() && flags::all(matches, "filename").is_empty() {
+    let is_named = !flags::all(matches, "filename").is_empty() || flags::is_set(matches, "ignore-not-found");
+    if found.is_empty() && failures.is_empty() && !is_named {
         println!("No resources found");
     }
     let mut pending = Vec::new();
@@ -76,10 +77,16 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The options of the deletions.
+    pub fn options(&self) -> Options {
+        self.options.clone()
+    }
+
     /// # Errors
     /// Flags that do not go together, or that cannot be read.
     pub fn of(matches: &ArgMatches) -> Result<Self> {
-        let is_forced = flags::is_set(matches, "force");
+        // To `replace` and `apply` the flag means to make objects anew, with the grace that they have.
+        let is_forced = flags::is_set(matches, "force") && matches.try_contains_id("now").is_ok();
         let mut grace: Option<i64> = match flags::of(matches, "grace-period") {
             "" | "-1" => None,
             text => Some(
@@ -140,7 +147,7 @@ async fn targets(session: &Session, matches: &ArgMatches) -> Result<(Vec<Found>,
         return in_files(session, matches, &filenames).await;
     }
     if words.is_empty() {
-        return error("You must provide one or more resources by argument or filename.");
+        return error(select::NOTHING_NAMED);
     }
     let is_selected = !flags::of(matches, "selector").is_empty() || !flags::of(matches, "field-selector").is_empty();
     let is_all = flags::is_set(matches, "all");

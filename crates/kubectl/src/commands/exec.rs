@@ -52,7 +52,7 @@ async fn run(matches: &ArgMatches) -> Result {
         return error(format!("cannot exec into a container in a completed pod; current phase is {phase}"));
     }
     let is_quiet = flags::is_set(matches, "quiet");
-    let (container, note) = pods::chosen(&pod, flags::of(matches, "container"))?;
+    let (container, note) = pods::asked(&pod, flags::of(matches, "container"))?;
     note.iter().filter(|_| !is_quiet).for_each(|note| eprintln!("{note}"));
     let streams = Streams::of(flags::is_set(matches, "stdin"), flags::is_set(matches, "tty"), is_quiet);
     let path = Target { pod: &pod, container }.path("exec", &command, streams);

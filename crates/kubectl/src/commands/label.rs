@@ -22,6 +22,8 @@ pub struct Words {
     changed: &'static str,
     only_removed: &'static str,
     unchanged: &'static str,
+    /// What comes before the keys that have values already.
+    declared: &'static str,
 }
 
 const LABELS: Words = Words {
@@ -31,6 +33,7 @@ const LABELS: Words = Words {
     changed: "labeled",
     only_removed: "unlabeled",
     unchanged: "not labeled",
+    declared: "",
 };
 pub const ANNOTATIONS: Words = Words {
     field: "annotations",
@@ -39,6 +42,7 @@ pub const ANNOTATIONS: Words = Words {
     changed: "annotated",
     only_removed: "annotated",
     unchanged: "annotated",
+    declared: "--overwrite is false but found the following declared annotation(s): ",
 };
 
 fn build() -> Command {
@@ -72,6 +76,9 @@ pub async fn change_all(matches: &ArgMatches, words: &Words) -> Result {
         return error(format!("at least one {} update is required", words.one));
     }
     let changes = parse(&changes)?;
+    if words.field == "labels" {
+        valid(&changes)?;
+    }
     for found in select::chosen(&session, matches, &names).await? {
         if is_list {
             print_all(&found, words);
@@ -101,6 +108,17 @@ fn parse(changes: &[&str]) -> Result<Map<String, Value>> {
     Ok(map)
 }
 
+/// Annotations may hold anything, labels not: upstream looks at their values before it asks the server.
+fn valid(changes: &Map<String, Value>) -> Result {
+    for (key, value) in changes.iter().filter_map(|(key, value)| Some((key, value.as_str()?))) {
+        let problems = machinery::validation::label_value(value);
+        if !problems.is_empty() {
+            return error(format!("invalid label value: {:?}: {}", format!("{key}={value}"), problems.join(";")));
+        }
+    }
+    Ok(())
+}
+
 async fn change(
     session: &Session,
     matches: &ArgMatches,
@@ -113,9 +131,11 @@ async fn change(
     for (key, value) in changes {
         match (held[key].as_str(), value.as_str()) {
             (Some(old), Some(new)) if old != new && !flags::is_set(matches, "overwrite") => {
-                return error(format!("'{key}' already has a value ({old}), and --overwrite is false"));
+                let declared = words.declared;
+                let end = if declared.is_empty() { ", and --overwrite is false" } else { "" };
+                return error(format!("{declared}'{key}' already has a value ({old}){end}"));
             }
-            (None, None) => println!("{} \"{key}\" not found.", words.one),
+            (None, None) if words.declared.is_empty() => println!("{} \"{key}\" not found.", words.one),
             _ => {}
         }
     }

@@ -50,7 +50,7 @@ async fn run(matches: &ArgMatches) -> Result {
     }
     let patience = flags::duration(flags::of(matches, "pod-running-timeout"))?;
     let chosen = if selector.is_empty() {
-        vec![pods::one(&session, word, patience).await?]
+        vec![pods::one_of(&session, word, patience).await?]
     } else {
         pods::selected(&session, selector).await?
     };
@@ -69,6 +69,9 @@ fn containers(matches: &ArgMatches, pod: &Value) -> Result<Vec<String>> {
     }
     let named = [flags::of(matches, "container"), flags::of(matches, "positional-container")];
     match named.iter().find(|name| !name.is_empty()) {
+        Some(name) if pods::container(pod, name).is_none() => {
+            error(format!("container {name} is not valid for pod {}", machinery::meta::name(pod)))
+        }
         Some(name) if pods::container(pod, name).is_none() => {
             error(format!("container {name} is not valid for pod {}", machinery::meta::name(pod)))
         }

@@ -13,6 +13,7 @@ mod cp;
 mod create;
 mod delete;
 pub mod describe;
+mod diff;
 mod drain;
 mod edit;
 mod events;
@@ -25,6 +26,7 @@ mod lines;
 mod logs;
 mod patch;
 mod port_forward;
+mod proxy;
 mod replace;
 mod rollout;
 mod run;
@@ -70,6 +72,7 @@ pub const COMMANDS: &[Entry] = &[
     create::ENTRY,
     delete::ENTRY,
     describe::ENTRY,
+    diff::ENTRY,
     drain::ENTRY,
     edit::ENTRY,
     events::ENTRY,
@@ -81,6 +84,7 @@ pub const COMMANDS: &[Entry] = &[
     logs::ENTRY,
     patch::ENTRY,
     port_forward::ENTRY,
+    proxy::ENTRY,
     replace::ENTRY,
     rollout::ENTRY,
     run::ENTRY,

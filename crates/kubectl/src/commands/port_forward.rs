@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::Entry;
-use crate::failure::{Failure, Result, error};
+use crate::failure::{Failure, Result, error, misused};
 use crate::session::Session;
 use crate::{flags, pods, select};
 
@@ -30,13 +30,16 @@ const PORT_BYTES: usize = 2;
 fn build() -> Command {
     Command::new("port-forward")
         .about("Forward one or more local ports to a pod.")
-        .arg(Arg::new("pod").required(true).value_name("TYPE/NAME"))
-        .arg(Arg::new("ports").num_args(1..).required(true).value_name("[LOCAL_PORT:]REMOTE_PORT"))
+        .arg(Arg::new("pod").value_name("TYPE/NAME"))
+        .arg(Arg::new("ports").num_args(0..).value_name("[LOCAL_PORT:]REMOTE_PORT"))
         .arg(flags::pod_running_timeout("1m0s"))
         .arg(flags::text("address", "Addresses to listen on (comma separated).").default_value("localhost"))
 }
 
 async fn run(matches: &ArgMatches) -> Result {
+    if flags::all(matches, "ports").is_empty() {
+        return misused("port-forward", "TYPE/NAME and list of ports are required for port-forward");
+    }
     let session = Session::open(matches).await?;
     let word = flags::of(matches, "pod");
     let patience = flags::duration(flags::of(matches, "pod-running-timeout"))?;

@@ -52,7 +52,7 @@ async fn run(matches: &ArgMatches) -> Result {
     let session = Session::open(matches).await?;
     let report = Report::of(matches, "kubectl-replace")?;
     let (mut failures, mut anew) = (Vec::new(), Vec::new());
-    for given in files::read(&names, flags::is_set(matches, "recursive"))? {
+    for given in files::read(&names, flags::is_set(matches, "recursive")).await? {
         let (version, kind) = (machinery::meta::api_version(&given.tree), machinery::meta::kind(&given.tree));
         let served = session.discovery().await?.of_kind(version, kind)?;
         let namespace = select::namespace_of(&session, served, &given.tree)?;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Entry;
 use super::create::number;
-use crate::failure::{Result, error};
+use crate::failure::{Failure, Result, error};
 use crate::flags::{self, DryRun};
 use crate::report::Report;
 use crate::select;
@@ -34,7 +34,17 @@ async fn run(matches: &ArgMatches) -> Result {
     let session = Session::open(matches).await?;
     let report = Report::of(matches, "kubectl")?;
     let current = number(matches, "current-replicas")?;
-    let found = select::objects(&session, matches).await?;
+    let found = select::objects(&session, matches).await.map_err(|failure| match failure {
+        Failure::Many(all) => {
+            let server = |failure: &Failure| match failure {
+                Failure::Server(status) => status.message.clone(),
+                other => other.to_string(),
+            };
+            let all: Vec<String> = all.iter().map(server).collect();
+            Failure::Here(format!("no objects passed to scale {}", all.join(", ")))
+        }
+        other => other,
+    })?;
     if found.is_empty() {
         return error("no objects passed to scale");
     }

@@ -9,13 +9,19 @@ const WIDTH_MIN: usize = 6;
 
 /// Lines of cells with columns aligned as Go's tabwriter does for kubectl.
 pub fn aligned(rows: &[Vec<String>]) -> String {
+    aligned_on(rows, &mut Vec::new())
+}
+
+/// As [`aligned`], with columns at least as wide as those before; `widths` is what is remembered of them.
+pub fn aligned_on(rows: &[Vec<String>], widths: &mut Vec<usize>) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         // The last cell of a line does not widen its column.
         let cells = rows.iter().filter(|row| row.len() > column + 1).map(|row| row[column].chars().count());
         cells.max().map_or(0, |widest| (widest + PADDING).max(WIDTH_MIN))
     };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
+    widths.resize(columns.max(widths.len()), 0);
+    (0..columns).for_each(|column| widths[column] = widths[column].max(width(column)));
     let mut out = String::new();
     for row in rows {
         for (column, cell) in row.iter().enumerate() {
@@ -124,5 +130,8 @@ mod tests {
         let row = |cells: &[&str]| cells.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>();
         let text = aligned(&[row(&["NAME", "READY", "AGE"]), row(&["nginx-long", "1/1", "5s"])]);
         assert_eq!(text, "NAME         READY   AGE\nnginx-long   1/1     5s\n");
+        let mut widths = Vec::new();
+        aligned_on(&[row(&["nginx-long", "1/1", "5s"])], &mut widths);
+        assert_eq!(aligned_on(&[row(&["web", "0/1", "1s"])], &mut widths), "web          0/1   1s\n");
     }
 }

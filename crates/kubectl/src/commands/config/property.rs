@@ -21,7 +21,7 @@ enum Holds {
 }
 use Holds::{Bytes, Flag, List, Text};
 
-const CLUSTER: &[(&str, Holds)] = &[
+const CLUSTER: &[Field] = &[
     ("server", Text),
     ("tls-server-name", Text),
     ("insecure-skip-tls-verify", Flag),
@@ -30,8 +30,8 @@ const CLUSTER: &[(&str, Holds)] = &[
     ("proxy-url", Text),
     ("disable-compression", Flag),
 ];
-const CONTEXT: &[(&str, Holds)] = &[("cluster", Text), ("user", Text), ("namespace", Text)];
-const USER: &[(&str, Holds)] = &[
+const CONTEXT: &[Field] = &[("cluster", Text), ("user", Text), ("namespace", Text)];
+const USER: &[Field] = &[
     ("client-certificate", Text),
     ("client-certificate-data", Bytes),
     ("client-key", Text),
@@ -44,8 +44,11 @@ const USER: &[(&str, Holds)] = &[
     ("username", Text),
     ("password", Text),
 ];
+/// A field and what it holds.
+type Field = (&'static str, Holds);
+
 /// List, the field of its entries, and what those hold.
-const LISTS: &[(&str, &str, &[(&str, Holds)])] =
+const LISTS: &[(&str, &str, &[Field])] =
     &[("clusters", "cluster", CLUSTER), ("contexts", "context", CONTEXT), ("users", "user", USER)];
 
 /// What a path names.

@@ -124,7 +124,7 @@ async fn find(matches: &ArgMatches, pod: &str, namespace: &str) -> Result<Remote
     if matches!(phase, "Succeeded" | "Failed") {
         return error(format!("cannot exec into a container in a completed pod; current phase is {phase}"));
     }
-    let (container, note) = pods::chosen(&pod, flags::of(matches, "container"))?;
+    let (container, note) = pods::asked(&pod, flags::of(matches, "container"))?;
     Ok(Remote { session, pod, container, note })
 }
 

@@ -149,7 +149,7 @@ async fn from_files(matches: &ArgMatches) -> Result {
     if names.is_empty() {
         return error("must specify one of -f and -k");
     }
-    let given = files::read(&names, flags::is_set(matches, "recursive"))?;
+    let given = files::read(&names, flags::is_set(matches, "recursive")).await?;
     let session = Session::open(matches).await?;
     let report = Report::of(matches, MANAGER)?;
     let mut failures = Vec::new();

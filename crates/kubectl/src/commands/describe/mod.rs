@@ -19,7 +19,7 @@ mod node_pods;
 pub mod page;
 mod pod;
 mod quota;
-mod rbac;
+pub mod rbac;
 mod replicaset;
 mod secret_configmap;
 mod service;

@@ -86,6 +86,20 @@ fn apart(rules: &Value) -> Vec<Rule> {
     all
 }
 
+/// Rules as lines of a table: resource, URLs, names, verbs.
+pub fn rows(rules: &Value) -> Vec<[String; 4]> {
+    let row = |rule: Rule| {
+        let url = rule.url.as_deref().unwrap_or_default();
+        [
+            rule.resource(),
+            format!("[{url}]"),
+            format!("[{}]", rule.names.join(" ")),
+            format!("[{}]", rule.verbs.join(" ")),
+        ]
+    };
+    apart(rules).into_iter().map(row).collect()
+}
+
 pub async fn role(subject: &Subject<'_>) -> Result<Page> {
     let role = subject.tree;
     let meta = &role["metadata"];
@@ -96,13 +110,7 @@ pub async fn role(subject: &Subject<'_>) -> Result<Page> {
     page.line(0, "PolicyRule:");
     page.line(1, "Resources\tNon-Resource URLs\tResource Names\tVerbs");
     page.line(1, "---------\t-----------------\t--------------\t-----");
-    for rule in apart(&role["rules"]) {
-        let url = rule.url.as_deref().unwrap_or_default();
-        page.line(
-            1,
-            format_args!("{}\t[{url}]\t[{}]\t[{}]", rule.resource(), rule.names.join(" "), rule.verbs.join(" ")),
-        );
-    }
+    rows(&role["rules"]).iter().for_each(|row| page.line(1, row.join("\t")));
     Ok(page)
 }
 

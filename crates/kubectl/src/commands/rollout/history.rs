@@ -81,8 +81,8 @@ pub async fn undo(session: &Session, matches: &ArgMatches, found: &Found) -> Res
     let report = Report::of(matches, MANAGER)?;
     if report.dry_run == DryRun::Client {
         let mut page = Page::default();
-        template::describe(&mut page, &revision.template);
-        println!("{} {}", found.reference(), page.unaligned());
+        template::describe(&mut page, &revision.shown);
+        println!("{} {}{}", found.reference(), page.unaligned(), report.suffix());
         return Ok(());
     }
     if revision.template == tree["spec"]["template"] {

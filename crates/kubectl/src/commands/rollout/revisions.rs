@@ -16,7 +16,9 @@ const HASH: &str = "pod-template-hash";
 
 /// One state that a workload had.
 pub struct Revision {
-    /// The pods' template.
+    /// The pods' template as people are shown it.
+    pub shown: Value,
+    /// The pods' template, without what the controllers added.
     pub template: Value,
     /// The object that keeps it.
     pub whole: Value,
@@ -66,17 +68,22 @@ pub async fn of(session: &Session, found: &Found, what: &str) -> Result<BTreeMap
             (whole["revision"].as_i64(), whole["data"]["spec"]["template"].clone())
         };
         if let Some(number) = number {
-            by_number.insert(number, Revision { template: plain(template), whole });
+            by_number.insert(number, Revision { shown: shown(template.clone()), template: plain(template), whole });
         }
     }
     Ok(by_number)
 }
 
-/// Without what the controllers added.
-fn plain(mut template: Value) -> Value {
+fn shown(mut template: Value) -> Value {
     if let Some(template) = template.as_object_mut() {
         template.remove("$patch");
     }
+    template
+}
+
+/// Without what the controllers added.
+fn plain(template: Value) -> Value {
+    let mut template = shown(template);
     if let Some(meta) = template.get_mut("metadata").and_then(Value::as_object_mut) {
         meta.retain(|key, value| key != "creationTimestamp" || !value.is_null());
         if let Some(labels) = meta.get_mut("labels").and_then(Value::as_object_mut) {

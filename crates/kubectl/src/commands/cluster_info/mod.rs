@@ -1,23 +1,27 @@
 //! `kubectl cluster-info`: where the control plane and its services are.
 
+mod dump;
+
 use clap::{ArgMatches, Command};
 use client::Options;
-use client::kubeconfig;
 use serde_json::Value;
 
 use super::Entry;
 use crate::failure::Result;
-use crate::session::Session;
-use crate::{flags, select};
+use crate::select;
+use crate::session::{self, Session};
 
 pub const ENTRY: Entry = Entry { build, run: |matches| Box::pin(run(matches)) };
 
 fn build() -> Command {
-    Command::new("cluster-info").about("Display cluster information.")
+    Command::new("cluster-info").about("Display cluster information.").subcommand(dump::build())
 }
 
 async fn run(matches: &ArgMatches) -> Result {
-    let server = kubeconfig::load(&flags::choice(matches)).await?.server();
+    if let Some((_, own)) = matches.subcommand() {
+        return dump::run(own).await;
+    }
+    let server = session::access(matches).await?.server();
     let server = server.trim_end_matches('/');
     let session = Session::open(matches).await?;
     let namespace = if session.is_namespace_given { session.namespace.as_str() } else { "kube-system" };

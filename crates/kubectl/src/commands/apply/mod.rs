@@ -2,20 +2,24 @@
 //!
 //! Source: <https://kubernetes.io/docs/tasks/manage-kubernetes-objects/declarative-config/>.
 
-use clap::{ArgMatches, Command};
+mod prune;
+
+use clap::{ArgAction, ArgMatches, Command};
 use client::{Options, Patch};
 use machinery::object::Object;
 use machinery::patch;
 use machinery::request::FieldValidation;
+use machinery::selector::LabelSelector;
 use serde_json::Value;
 
 use super::Entry;
+use super::delete::Plan;
 use crate::discovery::Served;
 use crate::failure::{Failure, Result, error};
 use crate::files::{self, Given};
 use crate::flags::{self, DryRun};
 use crate::print::{self, Format};
-use crate::select;
+use crate::select::{self, Found};
 use crate::session::Session;
 
 pub const ENTRY: Entry = Entry { build, run: |matches| Box::pin(run(matches)) };
@@ -37,6 +41,15 @@ fn build() -> Command {
         .arg(flags::field_manager())
         .arg(flags::switch("server-side", "If true, apply runs in the server instead of the client."))
         .arg(flags::switch("force-conflicts", "If true, server-side apply will force the changes against conflicts."))
+        .arg(flags::selector())
+        .arg(flags::switch("all", "Select all resources in the namespace of the specified resource types."))
+        .arg(flags::switch("prune", "Automatically delete resource objects, that do not appear in the configs and are created by either apply or create --save-config."))
+        .arg(flags::text("prune-allowlist", "Overwrite the default allowlist with <group/version/kind> for --prune").action(ArgAction::Append))
+        .arg(flags::switch("force", "If true, objects whose change is refused are deleted and made again."))
+        .arg(flags::switch("wait", "If true, wait for resources to be gone before returning."))
+        .arg(flags::text("cascade", "Must be \"background\", \"orphan\", or \"foreground\".").num_args(0..=1).require_equals(true).default_value("background").default_missing_value("background"))
+        .arg(flags::text("grace-period", "Period of time in seconds given to the resource to terminate gracefully.").allow_hyphen_values(true).default_value("-1"))
+        .arg(flags::text("timeout", "The length of time to wait before giving up on a delete, zero means determine a timeout from the size of the object"))
         .arg(flags::switch("overwrite", "Automatically resolve conflicts between the modified and live configuration by using values from the modified configuration").default_value("true"))
 }
 
@@ -45,24 +58,50 @@ async fn run(matches: &ArgMatches) -> Result {
     if names.is_empty() {
         return error("must specify one of -f and -k");
     }
+    prune::check(matches)?;
     let session = Session::open(matches).await?;
     let job = Job::of(matches)?;
     let mut failures = Vec::new();
-    let mut printed = Vec::new();
-    for given in files::read(&names, flags::is_set(matches, "recursive"))? {
-        match job.apply(&session, &given).await {
-            Ok(tree) => printed.push(tree),
+    let mut applied = Vec::new();
+    for given in selected(matches, files::read(&names, flags::is_set(matches, "recursive")).await?)? {
+        match job.apply(&session, matches, &given).await {
+            Ok(tree) => applied.push(tree),
             Err(failure) => failures.push(failure),
         }
     }
-    job.print(printed)?;
-    Failure::all(failures)
+    job.print(&applied)?;
+    // Nothing is deleted while something could not be applied.
+    Failure::all(failures)?;
+    if flags::is_set(matches, "prune") {
+        prune::run(&session, matches, &applied, job.dry_run).await?;
+    }
+    Ok(())
+}
+
+/// Those whose labels fit `--selector`.
+///
+/// # Errors
+/// A selector that is none.
+pub fn selected(matches: &ArgMatches, all: Vec<Given>) -> Result<Vec<Given>> {
+    let selector = LabelSelector::parse(flags::of(matches, "selector")).map_err(Failure::Here)?;
+    Ok(all.into_iter().filter(|given| selector.matches(machinery::meta::labels(&given.tree))).collect())
+}
+
+/// What a dry run adds to a message.
+fn suffix(dry_run: DryRun) -> &'static str {
+    match dry_run {
+        DryRun::None => "",
+        DryRun::Client => " (dry run)",
+        DryRun::Server => " (server dry run)",
+    }
 }
 
 /// What the flags say, the same for all objects.
-struct Job {
+pub struct Job {
     dry_run: DryRun,
     server_side: bool,
+    /// What is applied is kept in the object, for the next apply; what is only compared is not.
+    annotates: bool,
     options: Options,
     format: Option<Format>,
 }
@@ -94,44 +133,103 @@ impl Job {
             "" => None,
             text => Some(Format::parse(text)?),
         };
-        Ok(Self { dry_run, server_side, options, format })
+        Ok(Self { dry_run, server_side, annotates: true, options, format })
+    }
+
+    /// What `diff` asks the server: as apply, written nowhere.
+    ///
+    /// # Errors
+    /// Flags that do not go together.
+    pub fn dry(matches: &ArgMatches) -> Result<Self> {
+        let server_side = flags::is_set(matches, "server-side");
+        let manager = match (flags::of(matches, "field-manager"), server_side) {
+            ("", true) => SERVER_SIDE_MANAGER,
+            ("", false) => MANAGER,
+            (given, _) => given,
+        };
+        let force = flags::is_set(matches, "force-conflicts");
+        let options = Options { dry_run: true, field_manager: manager.into(), force, ..Options::default() };
+        Ok(Self { dry_run: DryRun::Server, server_side, annotates: false, options, format: None })
     }
 
     /// Applies one object; gives what is to be printed in a format.
-    async fn apply(&self, session: &Session, given: &Given) -> Result<(Served, Value)> {
+    async fn apply(&self, session: &Session, matches: &ArgMatches, given: &Given) -> Result<(Served, Value)> {
+        let (served, namespace, tree) = self.resolve(session, given).await?;
+        let name = machinery::meta::name(&tree).to_owned();
+        let written = self.write(session, &served, &namespace, tree.clone(), &given.source).await;
+        let (said, result) = match written {
+            Err(Failure::Server(status))
+                if flags::is_set(matches, "force") && matches!(status.reason.as_str(), "Invalid" | "Conflict") =>
+            {
+                self.anew(session, matches, &served, &namespace, tree).await?
+            }
+            written => written?,
+        };
+        if self.format.is_none() {
+            println!("{}/{name} {said}{}", served.singular_qualified(), suffix(self.dry_run));
+        }
+        Ok((served, result))
+    }
+
+    /// The resource, the namespace and the object with it.
+    ///
+    /// # Errors
+    /// The server does not serve the kind; another namespace was asked for; no name.
+    pub async fn resolve(&self, session: &Session, given: &Given) -> Result<(Served, String, Value)> {
         let discovery = session.discovery().await?;
         let (version, kind) = (machinery::meta::api_version(&given.tree), machinery::meta::kind(&given.tree));
-        let served = discovery.of_kind(version, kind).map_err(|f| located(f, &given.source))?.clone();
+        let served = discovery.of_kind(version, kind).map_err(|f| located(f, given))?.clone();
         let namespace = select::namespace_of(session, &served, &given.tree)?;
         let mut tree = given.tree.clone();
         if !namespace.is_empty() {
             machinery::tree::set(&mut tree, "metadata.namespace", namespace.clone());
         }
-        let name = machinery::meta::name(&tree).to_owned();
-        if name.is_empty() {
+        if machinery::meta::name(&tree).is_empty() {
             return error(format!(
                 "error when retrieving current configuration of:\nResource: \"{}\"\nfrom server for: \"{}\": resource name may not be empty",
                 served.qualified(),
                 given.source
             ));
         }
-        let (said, result) = if self.server_side {
-            ("serverside-applied", self.by_server(session, &served, &namespace, &name, tree).await?)
-        } else {
-            self.three_ways(session, &served, &namespace, &name, &tree, &given.source).await?
-        };
-        if self.format.is_none() {
-            println!("{}/{name} {said}{}", served.singular_qualified(), self.suffix());
-        }
-        Ok((served, result))
+        Ok((served, namespace, tree))
     }
 
-    fn suffix(&self) -> &'static str {
-        match self.dry_run {
-            DryRun::None => "",
-            DryRun::Client => " (dry run)",
-            DryRun::Server => " (server dry run)",
+    /// Creates or changes it; says which, and gives the object as it is then.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub async fn write(
+        &self,
+        session: &Session,
+        served: &Served,
+        namespace: &str,
+        tree: Value,
+        source: &str,
+    ) -> Result<(&'static str, Value)> {
+        let name = machinery::meta::name(&tree).to_owned();
+        match self.server_side {
+            true => Ok(("serverside-applied", self.by_server(session, served, namespace, &name, tree).await?)),
+            false => self.three_ways(session, served, namespace, &name, &tree, source).await,
         }
+    }
+
+    /// Deletes what cannot be changed, waits until it is gone, and makes it again.
+    async fn anew(
+        &self,
+        session: &Session,
+        matches: &ArgMatches,
+        served: &Served,
+        namespace: &str,
+        tree: Value,
+    ) -> Result<(&'static str, Value)> {
+        let resource = session.client.dynamic(served.resource());
+        let object = resource.get(namespace, machinery::meta::name(&tree)).await?;
+        let found = Found { served: served.clone(), object };
+        let plan = Plan::of(matches)?;
+        resource.delete(namespace, machinery::meta::name(&tree), plan.options()).await?;
+        super::delete::gone(session, &found, plan.timeout).await?;
+        let created = resource.create(namespace, with_annotation(&tree), self.options.clone()).await?;
+        Ok(("configured", Value::clone(&created.tree())))
     }
 
     async fn by_server(
@@ -157,7 +255,7 @@ impl Job {
         tree: &Value,
         source: &str,
     ) -> Result<(&'static str, Value)> {
-        let wanted = with_annotation(tree);
+        let wanted = if self.annotates { with_annotation(tree) } else { tree.clone() };
         let resource = session.client.dynamic(served.resource());
         for _ in 0..TRIES_MAX {
             let current = match resource.get(namespace, name).await {
@@ -172,8 +270,12 @@ impl Job {
                 }
                 Err(status) => return Err(status.into()),
             };
-            let patch = difference(served, tree, &wanted, &current)?;
-            if is_empty(&patch) {
+            if self.annotates && self.dry_run != DryRun::Client {
+                warn_if_new(served, &current);
+            }
+            let patch = difference(served, &wanted, &current)?;
+            // Upstream compares nothing in a dry run of the client.
+            if is_empty(&patch) && self.dry_run != DryRun::Client {
                 return Ok(("unchanged", Value::clone(&current.tree())));
             }
             if self.dry_run == DryRun::Client {
@@ -188,7 +290,7 @@ impl Job {
         error(format!("{}/{name} changed again and again while it was applied", served.singular_qualified()))
     }
 
-    fn print(&self, printed: Vec<(Served, Value)>) -> Result {
+    fn print(&self, printed: &[(Served, Value)]) -> Result {
         let Some(format) = &self.format else { return Ok(()) };
         if matches!(format, Format::Name) {
             printed.iter().for_each(|(served, tree)| {
@@ -231,11 +333,13 @@ pub fn when(doing: &str, source: &str, mut status: machinery::status::Status) ->
     Failure::Server(status)
 }
 
-fn located(failure: Failure, source: &str) -> Failure {
+fn located(failure: Failure, given: &Given) -> Failure {
+    let (name, namespace) = (machinery::meta::name(&given.tree), machinery::meta::namespace(&given.tree));
+    let source = &given.source;
     match failure {
         Failure::Here(message) => Failure::Here(message.replacen(
             "resource mapping not found: ",
-            &format!("resource mapping not found for name: \"\" namespace: \"\" from \"{source}\": "),
+            &format!("resource mapping not found for name: {name:?} namespace: {namespace:?} from {source:?}: "),
             1,
         )),
         other => other,
@@ -253,19 +357,24 @@ pub fn with_annotation(tree: &Value) -> Value {
     plain
 }
 
-fn difference(served: &Served, tree: &Value, wanted: &Value, current: &Object) -> Result<Patch> {
+/// Objects that were not made by apply are taken over, and that is said.
+fn warn_if_new(served: &Served, current: &Object) {
+    let current = current.tree();
+    if machinery::meta::annotation(&current, LAST_APPLIED).is_none() {
+        eprintln!(
+            "Warning: resource {}/{} is missing the {LAST_APPLIED} annotation which is required by kubectl apply. kubectl apply should only be used on resources created declaratively by either kubectl create --save-config or kubectl apply. The missing annotation will be patched automatically.",
+            served.plural,
+            machinery::meta::name(&current)
+        );
+    }
+}
+
+fn difference(served: &Served, wanted: &Value, current: &Object) -> Result<Patch> {
     let current = current.tree();
     let original = match machinery::meta::annotation(&current, LAST_APPLIED) {
         Some(text) => serde_json::from_str(text)
             .map_err(|e| Failure::Here(format!("the annotation {LAST_APPLIED} is no JSON: {e}")))?,
-        None => {
-            eprintln!(
-                "Warning: resource {}/{} is missing the {LAST_APPLIED} annotation which is required by kubectl apply. kubectl apply should only be used on resources created declaratively by either kubectl create --save-config or kubectl apply. The missing annotation will be patched automatically.",
-                served.plural,
-                machinery::meta::name(tree)
-            );
-            Value::Object(serde_json::Map::new())
-        }
+        None => Value::Object(serde_json::Map::new()),
     };
     let definition = api::by_kind(&served.group, &served.version, &served.kind).map(|kind| kind.definition);
     match definition.and_then(|definition| api::schemas().get(definition)) {

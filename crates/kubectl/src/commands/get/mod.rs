@@ -1,18 +1,19 @@
 //! `kubectl get`: tables from the server, objects in other formats, and watches of both.
 
+mod watch;
+
 use std::io::Write;
 
 use clap::{ArgMatches, Command};
 use client::Options;
-use futures::StreamExt;
 use http::Method;
 use machinery::jsonpath::{Template, relaxed};
-use machinery::request::{Change, Verb};
+use machinery::request::Verb;
 use machinery::table::{Column, Row, Table};
 use serde_json::Value;
 
 use super::Entry;
-use crate::failure::{Failure, Result, error};
+use crate::failure::{Failure, Result};
 use crate::print::{self, Format, table};
 use crate::select::{self, Named};
 use crate::session::Session;
@@ -57,7 +58,7 @@ async fn run(matches: &ArgMatches) -> Result {
     let format = Format::parse(flags::of(matches, "output"))?;
     let named = named(&session, matches).await?;
     if flags::is_set(matches, "watch") || flags::is_set(matches, "watch-only") {
-        return watch(&session, matches, &format, &named).await;
+        return watch::run(&session, matches, &format, &named).await;
     }
     if format.is_table() {
         return tables(&session, matches, &format, &named).await;
@@ -70,15 +71,13 @@ async fn named(session: &Session, matches: &ArgMatches) -> Result<Vec<Named>> {
     if filenames.is_empty() {
         let words = flags::all(matches, "resources");
         if words.is_empty() {
-            return error(
-                "You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.\n\nerror: Required resource not specified.",
-            );
+            return Err(Failure::Plain("You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.\n\nerror: Required resource not specified.\nUse \"kubectl explain <resource>\" for a detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and examples".into()));
         }
         return select::words(session, &words).await;
     }
     let discovery = session.discovery().await?;
     let mut named = Vec::new();
-    for given in files::read(&filenames, flags::is_set(matches, "recursive"))? {
+    for given in files::read(&filenames, flags::is_set(matches, "recursive")).await? {
         let served =
             discovery.of_kind(machinery::meta::api_version(&given.tree), machinery::meta::kind(&given.tree))?;
         named.push(Named { served: served.clone(), names: vec![machinery::meta::name(&given.tree).into()] });
@@ -152,7 +151,11 @@ async fn rows(session: &Session, matches: &ArgMatches, named: &Named) -> Result<
         let mut options = options(matches);
         loop {
             let path = path(named, &namespace, "", &options, false);
-            let mut page = table_at(session, &path, flags::of(matches, "sort-by")).await?;
+            let page = table_at(session, &path, flags::of(matches, "sort-by")).await;
+            let mut page = page.map_err(|failure| match failure {
+                Failure::Server(status) => Failure::Server(select::not_listed(status, &named.served, &options)),
+                other => other,
+            })?;
             if whole.column_definitions.is_empty() {
                 whole.column_definitions = std::mem::take(&mut page.column_definitions);
             }
@@ -207,7 +210,6 @@ async fn table_at(session: &Session, path: &str, sort_by: &str) -> Result<Table>
     // Sorting may look at any field, so the rows must carry their objects.
     let path = if sort_by.is_empty() { path.to_owned() } else { format!("{path}{glue}includeObject=Object") };
     let answer = session.https.raw(Method::GET, &path, TABLE, None).await?;
-    answer.warnings.iter().for_each(|warning| eprintln!("Warning: {warning}"));
     let tree: Value = serde_json::from_slice(&answer.body).map_err(|e| Failure::Here(e.to_string()))?;
     table_of(tree)
 }
@@ -301,79 +303,4 @@ fn compare(a: Option<Value>, b: Option<Value>) -> std::cmp::Ordering {
         }
         (a, b) => a.is_some().cmp(&b.is_some()),
     }
-}
-
-// === watches ===
-
-async fn watch(session: &Session, matches: &ArgMatches, format: &Format, all: &[Named]) -> Result {
-    let [named] = all else { return error("you may only specify a single resource type") };
-    if named.names.len() > 1 {
-        return error("you may only watch a single resource or type of resource at a time");
-    }
-    let namespace = select::namespace(session, &named.served, is_everywhere(matches));
-    let mut options = options(matches);
-    options.limit = None;
-    if let Some(name) = named.names.first() {
-        session.client.dynamic(named.served.resource()).get(&namespace, name).await?;
-        options.field_selector = format!("metadata.name={name}");
-    }
-    if flags::is_set(matches, "watch-only") {
-        options.resource_version =
-            select::list(session, &named.served, &namespace, options.clone()).await?.revision.to_string();
-    }
-    if format.is_table() {
-        return watch_tables(session, matches, format, named, &path(named, &namespace, "", &options, true)).await;
-    }
-    let mut events = session.client.dynamic(named.served.resource()).watch(&namespace, options).await?;
-    while let Some(event) = events.next().await {
-        let event = event?;
-        let tree = print::shown(&event.object.tree());
-        match format {
-            _ if event.change == Change::Bookmark => {}
-            Format::Name => println!("{}/{}", named.served.singular_qualified(), machinery::meta::name(&tree)),
-            Format::Yaml => print!("---\n{}", format.object(&tree)?),
-            _ => print!("{}", format.object(&tree)?),
-        }
-        std::io::stdout().flush()?;
-    }
-    Ok(())
-}
-
-/// Each line is padded to the widths of the first ones: later lines cannot widen what is printed already.
-async fn watch_tables(session: &Session, matches: &ArgMatches, format: &Format, named: &Named, path: &str) -> Result {
-    let look = look(matches, format, named, false);
-    let with_events = flags::is_set(matches, "output-watch-events");
-    let mut lines = super::lines::of(&session.https, path, TABLE).await?;
-    let (mut columns, mut header): (Vec<Column>, Option<Vec<String>>) = (Vec::new(), None);
-    while let Some(line) = lines.next().await {
-        let event: Value = serde_json::from_str(&line?).map_err(|e| Failure::Here(e.to_string()))?;
-        let change = event["type"].as_str().unwrap_or_default().to_owned();
-        if change == "ERROR" {
-            let status = serde_json::from_value(event["object"].clone()).unwrap_or_default();
-            return Err(Failure::Server(status));
-        }
-        let table = table_of(event["object"].clone())?;
-        if change == "BOOKMARK" {
-            continue;
-        }
-        if !table.column_definitions.is_empty() {
-            columns = table.column_definitions;
-        }
-        let mut rows: Vec<Vec<String>> = table.rows.iter().map(|row| look.row(&columns, row)).collect();
-        if with_events {
-            rows.iter_mut().for_each(|row| row.insert(0, change.clone()));
-        }
-        let mut head = look.header(&columns);
-        if with_events {
-            head.insert(0, "EVENT".into());
-        }
-        // The header is laid out with every line, and shown with the first.
-        let text = table::aligned(&std::iter::once(head.clone()).chain(rows).collect::<Vec<_>>());
-        let is_first = header.is_none() && !flags::is_set(matches, "no-headers");
-        let shown = if is_first { text.as_str() } else { text.split_once('\n').map_or("", |(_, rest)| rest) };
-        print!("{shown}");
-        std::io::stdout().flush()?;
-        header = Some(head);
-    }
-    Ok(())
 }
