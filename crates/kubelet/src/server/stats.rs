@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use http::StatusCode;
 use jiff::Timestamp;
-use rpc::cri::{ContainerStats, ListContainerStatsRequest};
+use rpc::cri::{ContainerStats, ListContainerStatsRequest, ListPodSandboxStatsRequest, PodSandboxStats, UInt64Value};
 use serde_json::{Value, json};
-use tonic::Request;
+use tonic::{Code, Request};
 
 use super::{Answer, json, text};
 use crate::drive::context::Context;
@@ -110,15 +110,51 @@ pub async fn metrics(cx: &Context) -> Answer {
     )
 }
 
-/// `/stats/summary`: nodes and pods with CPU and memory.
+/// A runtime without pod statistics is one that is asked for containers only.
+async fn of_pods(cx: &Context) -> Result<Vec<PodSandboxStats>, Answer> {
+    let request = Request::new(ListPodSandboxStatsRequest { filter: None });
+    match cx.runtime.service.list_pod_sandbox_stats(request).await {
+        Ok(answer) => Ok(answer.into_inner().stats),
+        Err(e) if e.code() == Code::Unimplemented => Ok(Vec::new()),
+        Err(e) => Err(text(StatusCode::INTERNAL_SERVER_ERROR, e.message().to_owned())),
+    }
+}
+
+fn time(nanos: i64) -> String {
+    machinery::time::format(Timestamp::from_nanosecond(nanos.into()).unwrap_or_default())
+}
+
+/// What a pod's own group and link say, added to its entry.
+fn add_of_pod(entry: &mut Value, stats: &PodSandboxStats) {
+    let Some(linux) = &stats.linux else { return };
+    let value = |number: &Option<UInt64Value>| number.as_ref().map_or(0, |number| number.value);
+    if let Some(cpu) = &linux.cpu {
+        let used = value(&cpu.usage_core_nano_seconds);
+        entry["cpu"] = json!({"time": time(cpu.timestamp), "usageCoreNanoSeconds": used});
+    }
+    if let Some(memory) = &linux.memory {
+        let used = value(&memory.working_set_bytes);
+        entry["memory"] = json!({"time": time(memory.timestamp), "workingSetBytes": used});
+    }
+    let network = linux.network.as_ref();
+    if let Some((network, link)) = network.and_then(|n| Some((n, n.default_interface.as_ref()?))) {
+        let numbers = json!({"name": link.name, "rxBytes": value(&link.rx_bytes), "rxErrors": value(&link.rx_errors),
+            "txBytes": value(&link.tx_bytes), "txErrors": value(&link.tx_errors)});
+        entry["network"] = numbers.clone();
+        entry["network"]["time"] = time(network.timestamp).into();
+        entry["network"]["interfaces"] = json!([numbers]);
+    }
+}
+
+/// `/stats/summary`: nodes and pods with CPU, memory and network.
 pub async fn summary(cx: &Context) -> Answer {
     let stats = match of_containers(cx).await {
         Ok(stats) => stats,
         Err(answer) => return answer,
     };
-    let time = |nanos: i64| {
-        let at = Timestamp::from_nanosecond(nanos.into()).unwrap_or_default();
-        machinery::time::format(at)
+    let of_pods = match of_pods(cx).await {
+        Ok(stats) => stats,
+        Err(answer) => return answer,
     };
     let numbers = |u: &Usage| {
         json!({"cpu": {"time": time(u.at), "usageCoreNanoSeconds": u.cpu_nanos},
@@ -131,11 +167,44 @@ pub async fn summary(cx: &Context) -> Answer {
         pods.entry((u.namespace, u.pod, u.uid)).or_default().push(container);
     }
     let pods = pods.into_iter().map(|((namespace, name, uid), containers)| {
-        json!({"podRef": {"name": name, "namespace": namespace, "uid": uid}, "containers": containers})
+        let mut entry = json!({"podRef": {"name": name, "namespace": namespace, "uid": uid}, "containers": containers});
+        let is_its = |stats: &&PodSandboxStats| {
+            let attributes = stats.attributes.as_ref();
+            attributes.and_then(|a| a.metadata.as_ref()).is_some_and(|metadata| metadata.uid == uid)
+        };
+        if let Some(stats) = of_pods.iter().find(is_its) {
+            add_of_pod(&mut entry, stats);
+        }
+        entry
     });
     let (cpu, memory) = of_node();
     let now = machinery::time::format(cx.now());
     json(&json!({"node": {"nodeName": cx.config.node_name,
         "cpu": {"time": now, "usageCoreNanoSeconds": (cpu * 1e9) as u64},
         "memory": {"time": now, "workingSetBytes": memory}}, "pods": pods.collect::<Vec<_>>()}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rpc::cri::{LinuxPodSandboxStats, NetworkInterfaceUsage, NetworkUsage};
+
+    #[test]
+    fn a_pods_network_is_told() {
+        let link = NetworkInterfaceUsage {
+            name: "eth0".into(),
+            rx_bytes: Some(UInt64Value { value: 7 }),
+            ..NetworkInterfaceUsage::default()
+        };
+        let network = NetworkUsage { timestamp: 0, default_interface: Some(link), interfaces: Vec::new() };
+        let linux = LinuxPodSandboxStats { network: Some(network), ..LinuxPodSandboxStats::default() };
+        let mut entry = json!({});
+        add_of_pod(&mut entry, &PodSandboxStats { attributes: None, linux: Some(linux) });
+        let numbers = json!({"name": "eth0", "rxBytes": 7, "rxErrors": 0, "txBytes": 0, "txErrors": 0});
+        assert_eq!(entry["network"]["interfaces"], json!([numbers]));
+        assert_eq!(
+            (&entry["network"]["rxBytes"], &entry["network"]["time"]),
+            (&json!(7), &json!("1970-01-01T00:00:00Z"))
+        );
+    }
 }

@@ -17,7 +17,7 @@ for file in /proc/sys/kernel/hostname /sys/fs/cgroup/x; do
 done
 readlink /dev/ptmx; readlink /dev/fd; for name in null zero full random urandom tty; do test -c /dev/$name || echo no $name; done
 rm -f /tmp/disk; mknod /tmp/disk b 254 0 && (: </tmp/disk) 2>&1 | grep -o 'Operation not permitted'
-pwd; umask; ls -d /proc/1/root/tmp; grep -c ' / / ' /proc/self/mountinfo
+pwd; umask; readlink /proc/1/cwd; grep -c ' / / ' /proc/self/mountinfo
 grep -vc ':/$' /proc/self/cgroup
 ";
 const ANSWERS: &str = "CapEff: 00000000a80425fb
@@ -35,7 +35,7 @@ pts/ptmx
 Operation not permitted
 /
 0022
-/proc/1/root/tmp
+/
 1
 ";
 
