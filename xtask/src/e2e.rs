@@ -90,12 +90,15 @@ fn inside(filter: &str) -> Result<Tally> {
     let binary = PathBuf::from(std::env::var_os(BINARY).context("no binary")?);
     let home = std::env::temp_dir().join(format!("kybern-e2e-home-{}", std::process::id()));
     fs::create_dir_all(&home)?;
-    let cluster = Cluster { binary, home };
+    let cluster = Cluster::new(binary, home);
     cluster.up()?;
     let mut kubectls: Vec<PathBuf> = std::env::split_paths(&std::env::var_os(INSIDE).context("inside")?).collect();
     kubectls.push(cluster.link_kubectl()?);
     let jobs = jobs(&kubectls, filter)?;
     let mut tally = work(&cluster, &jobs);
+    if !tally.failed.is_empty() {
+        println!("the server's complaints:\n{}", cluster.complaints());
+    }
     tally.add("kybern delete", cluster.delete().map_err(|error| format!("{error:#}")));
     report(&tally)?;
     Ok(tally)
