@@ -45,7 +45,7 @@ pub struct Bed {
 }
 
 impl Bed {
-    pub fn new(binary: PathBuf, name: &str) -> Result<Self> {
+    fn new(binary: PathBuf, name: &str) -> Result<Self> {
         let root = std::env::temp_dir().join(format!("kybern-check-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&root).with_context(|| format!("create {}", root.display()))?;
         let home = Home::new(name, Some(&root));
@@ -103,9 +103,30 @@ impl Bed {
         }
     }
 
-    /// Removes the root of all its clusters, which were deleted.
-    pub fn end(&self) -> Result<()> {
-        std::fs::remove_dir_all(&self.root).with_context(|| format!("remove {}", self.root.display()))
+    /// Runs `check` with a bed, and removes its clusters and folders however it went. After a failure the servers' last
+    /// words are shown.
+    pub async fn with(binary: PathBuf, name: &str, check: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
+        let bed = Self::new(binary, name)?;
+        let outcome = check(&bed).await;
+        let mut clusters = vec![bed.home.clone()];
+        clusters.extend(bed.home.siblings()?);
+        for home in clusters {
+            let cluster = Self { home, ..bed.clone() };
+            if outcome.is_err() {
+                cluster.show_log();
+            }
+            cluster.delete()?;
+        }
+        std::fs::remove_dir_all(&bed.root).with_context(|| format!("remove {}", bed.root.display()))?;
+        outcome
+    }
+
+    fn show_log(&self) {
+        const LINES: usize = 60;
+        println!("--- the last words of the server of {:?}", self.home.name);
+        let log = std::fs::read_to_string(self.home.server_log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LINES)..].iter().for_each(|line| println!("{line}"));
     }
 }
 

@@ -24,12 +24,13 @@ pub fn run() -> Result<()> {
 }
 
 async fn inside(binary: PathBuf) -> Result<()> {
-    let bed = Bed::new(binary, "first")?;
-    stopped_and_started(&bed).await.context("down and up")?;
-    started_twice_at_once(&bed).context("up twice at once")?;
-    deleted_while_starting(&bed).context("delete while up")?;
-    two_on_one_machine(&bed).await.context("two clusters")?;
-    bed.end()?;
+    Bed::with(binary, "first", async |bed| {
+        stopped_and_started(bed).await.context("down and up")?;
+        started_twice_at_once(bed).context("up twice at once")?;
+        deleted_while_starting(bed).context("delete while up")?;
+        two_on_one_machine(bed).await.context("two clusters")
+    })
+    .await?;
     println!("held");
     Ok(())
 }

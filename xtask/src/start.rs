@@ -31,34 +31,36 @@ pub fn run() -> Result<()> {
 }
 
 async fn inside(binary: PathBuf) -> Result<()> {
-    let bed = Bed::new(binary, "start")?;
+    Bed::with(binary, "start", async |bed| measure(bed).await).await
+}
+
+async fn measure(bed: &Bed) -> Result<()> {
     println!("{:<44} {:>9} {:>9}", "", "Ready", "resolved");
     for _ in 0..ROUNDS {
-        let ready = up(&bed)?;
+        let ready = up(bed)?;
         bed.load("busybox")?;
-        let resolved = resolves(&bed).await?;
+        let resolved = resolves(bed).await?;
         print("from nothing", ready, resolved);
         bed.delete()?;
     }
-    up(&bed)?;
+    up(bed)?;
     bed.load("busybox")?;
-    fill(&bed).await?;
+    fill(bed).await?;
     let large = format!("{CONFIG_MAPS} ConfigMaps, {PODS} pods");
     for _ in 0..ROUNDS {
-        let ready = killed(&bed)?;
-        print(&format!("{large}, server killed"), ready, resolves(&bed).await?);
+        let ready = killed(bed)?;
+        print(&format!("{large}, server killed"), ready, resolves(bed).await?);
     }
     for _ in 0..ROUNDS {
         bed.kybern(&["down"])?;
-        let ready = up(&bed)?;
-        print(&format!("{large}, after down"), ready, resolves(&bed).await?);
+        let ready = up(bed)?;
+        print(&format!("{large}, after down"), ready, resolves(bed).await?);
         let client = bed.client().await?;
         let back = Instant::now();
         pods::until(&client, NAMESPACE, |seen| seen.values().filter(|pod| pods::is_ready(pod)).count() == PODS).await?;
         println!("{:<44} {:>6} ms", "  all pods back besides", back.elapsed().as_millis());
     }
-    bed.delete()?;
-    bed.end()
+    Ok(())
 }
 
 fn print(what: &str, ready: Duration, resolved: Duration) {

@@ -17,11 +17,13 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 use crate::cgroup;
 use crate::home::Home;
 use crate::progress::{self, Said};
 
+/// Two starts are so far apart at least; one that lived longer is started again at once.
 const BACKOFF_MS_MIN: u64 = 100;
 const BACKOFF_MS_MAX: u64 = 10_000;
 /// The cgroup of supervisor and server, below the cluster's.
@@ -116,6 +118,7 @@ pub async fn run(home: &Home) -> Result<()> {
     let mut int = signal(SignalKind::interrupt())?;
     let mut backoff_ms = BACKOFF_MS_MIN;
     loop {
+        let begun = Instant::now();
         match server(home) {
             Err(error) => eprintln!("supervisor: {error:#}"),
             Ok(mut server) => tokio::select! {
@@ -131,7 +134,7 @@ pub async fn run(home: &Home) -> Result<()> {
             progress::Teller::new(&home.progress(), std::time::Instant::now())?;
         }
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(backoff_ms)) => {}
+            () = tokio::time::sleep_until(begun + Duration::from_millis(backoff_ms)) => {}
             _ = term.recv() => return Ok(()),
             _ = int.recv() => return Ok(()),
         }

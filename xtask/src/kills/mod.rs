@@ -47,17 +47,7 @@ async fn inside(binary: PathBuf, kills: usize) -> Result<()> {
         Err(_) => (client::World::real().random)(),
     };
     println!("{kills} kills with {SEED}={seed}");
-    let bed = Bed::new(binary, CLUSTER)?;
-    let outcome = on(&bed, kills, seed).await;
-    if outcome.is_err() {
-        println!("--- the server's last words");
-        let log = std::fs::read_to_string(bed.home.server_log()).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(60)..].iter().for_each(|line| println!("{line}"));
-    }
-    bed.delete()?;
-    bed.end()?;
-    outcome
+    Bed::with(binary, CLUSTER, async |bed| on(bed, kills, seed).await).await
 }
 
 async fn on(bed: &Bed, kills: usize, seed: u64) -> Result<()> {
