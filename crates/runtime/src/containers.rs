@@ -33,6 +33,8 @@ impl Runtime {
         let image = self.0.images.find(&wanted.image);
         let image = image.ok_or_else(|| Refusal::not_found(format!("image {:?} not found", wanted.image)))?;
         let runtime = self.clone();
+        // The container moves into its group soon, and what the sandbox did for that may be too long ago.
+        tokio::task::spawn_blocking(container::cgroup::warm_up);
         let record = blocking(move || runtime.make_container(&config, &sandbox, &image)).await?;
         let (id, sandbox) = (record.id.clone(), record.sandbox.clone());
         if let Err(problem) = self.take_name(record) {
