@@ -157,6 +157,8 @@ pub struct Kind {
     pub scale: Option<ScalePaths>,
     /// `metadata.generation` is kept and counts changes outside metadata and status.
     pub generation: bool,
+    /// Fields of the metadata whose changes count too.
+    pub generation_metadata: &'static [&'static str],
     /// Create over PUT is allowed (`AllowCreateOnUpdate`: Lease, Event, Endpoints, ...).
     pub create_on_update: bool,
     /// An update without resourceVersion is allowed (`AllowUnconditionalUpdate`).
@@ -215,6 +217,7 @@ impl Kind {
         subresources: &[],
         scale: None,
         generation: false,
+        generation_metadata: &[],
         create_on_update: false,
         unconditional_update: true,
         set_defaults: |_| {},

@@ -29,6 +29,7 @@ pub static KIND: Kind = Kind {
         selector: "spec.selector",
     }),
     generation: true,
+    generation_metadata: &["annotations"],
     set_defaults,
     prepare_create: status::clear,
     prepare_update: status::keep,

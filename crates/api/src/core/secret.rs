@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use machinery::field::Problems;
 use machinery::tree;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::configmap::{DATA_BYTES_MAX, config_key, immutable_once_set};
 use crate::column;
@@ -98,9 +98,25 @@ fn json_map(value: &Field, problems: &mut Problems) {
         return value.required(problems, "");
     }
     let bytes = BASE64.decode(value.str()).unwrap_or_default();
-    if let Err(why) = serde_json::from_slice::<Map<String, Value>>(&bytes) {
-        let detail = if bytes.is_empty() { "unexpected end of JSON input".to_owned() } else { why.to_string() };
-        value.invalid_as(problems, "<secret contents redacted>", detail);
+    let detail = match machinery::schema::syntax_error(&bytes) {
+        Some(why) => why,
+        None => match serde_json::from_slice::<Value>(&bytes) {
+            Ok(Value::Object(_) | Value::Null) => return,
+            Ok(other) => {
+                format!("json: cannot unmarshal {} into Go value of type map[string]interface {{}}", sort(&other))
+            }
+            Err(why) => why.to_string(),
+        },
+    };
+    value.invalid_as(problems, "<secret contents redacted>", detail);
+}
+
+fn sort(value: &Value) -> &'static str {
+    match value {
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Bool(_) => "bool",
+        _ => "number",
     }
 }
 
@@ -116,6 +132,20 @@ mod tests {
     fn texts_become_bytes() {
         let secret = with_defaults(&KIND, json!({"data": {"a": "AA=="}, "stringData": {"b": "text"}}));
         assert_eq!(secret, json!({"type": "Opaque", "data": {"a": "AA==", "b": "dGV4dA=="}}));
+    }
+
+    #[test]
+    fn pull_credentials_are_json() {
+        let of = |text: &str| {
+            let data = json!({".dockerconfigjson": BASE64.encode(text)});
+            problems(&KIND, &json!({"type": "kubernetes.io/dockerconfigjson", "data": data}))
+        };
+        assert_eq!(of("{}"), "");
+        let head = "data[.dockerconfigjson]: Invalid value: \"<secret contents redacted>\": ";
+        assert_eq!(of("x"), format!("{head}invalid character 'x' looking for beginning of value"));
+        assert_eq!(of(""), format!("{head}unexpected end of JSON input"));
+        let why = "json: cannot unmarshal array into Go value of type map[string]interface {}";
+        assert_eq!(of("[]"), format!("{head}{why}"));
     }
 
     #[test]

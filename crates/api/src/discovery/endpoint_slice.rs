@@ -27,6 +27,7 @@ pub static KIND: Kind = Kind {
     singular: "endpointslice",
     definition: "io.k8s.api.discovery.v1.EndpointSlice",
     generation: true,
+    generation_metadata: &["labels"],
     set_defaults: |object| {
         for port in tree::items_mut(object, "ports") {
             tree::default(port, "name", "");

@@ -111,6 +111,13 @@ fn unknown_and_duplicate_fields_have_gos_paths() {
 }
 
 #[test]
+fn a_syntax_error_goes_before_a_wrong_type() {
+    let status = decode(schema("Pod"), br#"{"spec":{"hostname":1},}"#).unwrap_err();
+    let why = "json parse error: invalid character '}' looking for beginning of object key string";
+    assert!(status.message.contains(why), "{status}");
+}
+
+#[test]
 fn wrong_types_are_refused_in_gos_words() {
     let head = "Pod in version \"v1\" cannot be handled as a Pod: ";
     for (json, expected) in [

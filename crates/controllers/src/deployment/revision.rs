@@ -83,7 +83,8 @@ pub fn annotate(plan: &mut Plan, draft: &Draft<'_>) {
     let held = draft.deployment.metadata.annotations.as_ref().and_then(|annotations| annotations.get(REVISION));
     if let Some(revision) = draft.revision.as_ref().filter(|revision| Some(*revision) != held) {
         let tree = json!({ "metadata": { "annotations": { REVISION: revision } } });
-        plan.write(Write::patch(Target::of(draft.deployment), tree));
+        // As a status, since an annotation written otherwise would count as a new generation.
+        plan.write(Write::patch(Target::of(draft.deployment).subresource("status"), tree));
     }
 }
 

@@ -375,6 +375,10 @@ fn forget_times(tree: &mut Value) {
 fn only_status(old: &Value, new: Value) -> Value {
     let mut tree = old.clone();
     tree["status"] = new["status"].clone();
+    // A status is written with its annotations, as the API server does for Deployments.
+    if !new["metadata"]["annotations"].is_null() {
+        tree["metadata"]["annotations"] = new["metadata"]["annotations"].clone();
+    }
     tree
 }
 

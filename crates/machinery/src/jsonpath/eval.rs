@@ -38,11 +38,10 @@ impl Template {
     }
 }
 
-/// A value as it is printed: texts bare, collections as JSON.
+/// A value as it is printed: texts bare, all else as JSON (null too, which was `<nil>` before 1.29).
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Null => "<nil>".into(),
         other => other.to_string(),
     }
 }

@@ -61,3 +61,9 @@ fn paths_may_be_short() {
     assert_eq!(relaxed("{.a[*].b}").unwrap(), "{.a[*].b}");
     assert!(relaxed("{{}").is_err());
 }
+
+#[test]
+fn null_is_printed_as_json_has_it() {
+    let tree = json!({"items": [{"at": null}, {"at": "x"}]});
+    assert_eq!(Template::parse("{.items[*].at}").unwrap().print(&tree, true).unwrap(), "null x");
+}

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::canonical::{base64_error, fill_absent, is_zero, zero};
 use super::go::{cannot_unmarshal, type_name};
 use super::strict::{Unknown, cannot_be_handled};
-use super::syntax::unreadable;
+use super::syntax::{syntax_error, unreadable};
 use super::types::{Node, Schema, Struct, Type, Zero};
 use crate::status::Status;
 use crate::{quantity, time};
@@ -31,7 +31,8 @@ pub fn decode(schema: &Schema, json: &[u8]) -> Result<(Value, Vec<Unknown>), Sta
     let read = Seed { node: schema.node(), named: "", context: &mut context }.deserialize(&mut reader);
     match read.and_then(|value| reader.end().map(|()| value)) {
         Ok(value) => Ok((value.unwrap_or(Value::Null), context.unknown)),
-        Err(_) => match context.failure {
+        // As Go, which scans the whole text before it reads any of it.
+        Err(_) => match context.failure.filter(|_| syntax_error(json).is_none()) {
             Some(failure) => Err(cannot_be_handled(schema, &failure)),
             None => Err(unreadable(schema, json)),
         },

@@ -1,5 +1,6 @@
 //! What an update changed: whether anything, and whether it counts as a new generation.
 
+use api::Kind;
 use machinery::meta;
 use machinery::tree;
 use serde_json::Value;
@@ -43,8 +44,10 @@ pub fn only_status(new: &mut Value, old: &Value) {
 }
 
 /// Counts the generation up when anything but metadata and status changed.
-pub fn count_generation(new: &mut Value, old: &Value) {
-    if same_but(new, old, &["metadata", "status"]) {
+pub fn count_generation(kind: &Kind, new: &mut Value, old: &Value) {
+    let counted = kind.generation_metadata.iter();
+    let kept = counted.copied().all(|field| new["metadata"][field] == old["metadata"][field]);
+    if kept && same_but(new, old, &["metadata", "status"]) {
         return;
     }
     tree::set(new, "metadata.generation", meta::generation(old) + 1);
@@ -85,11 +88,25 @@ mod tests {
         let old = json!({"metadata": {"generation": 3}, "spec": {"a": 1}, "status": {}});
         let mut new =
             json!({"metadata": {"generation": 3, "labels": {"x": "y"}}, "spec": {"a": 1}, "status": {"b": 1}});
-        count_generation(&mut new, &old);
+        count_generation(&Kind::BASE, &mut new, &old);
         assert_eq!(meta::generation(&new), 3);
         new["spec"]["a"] = 2.into();
-        count_generation(&mut new, &old);
+        count_generation(&Kind::BASE, &mut new, &old);
         assert_eq!(meta::generation(&new), 4);
+    }
+
+    #[test]
+    fn some_kinds_count_metadata_too() {
+        let old = json!({"metadata": {"generation": 3}, "endpoints": []});
+        let labelled = json!({"metadata": {"generation": 3, "labels": {"x": "y"}}, "endpoints": []});
+        let generation = |of: &Kind| {
+            let mut new = labelled.clone();
+            count_generation(of, &mut new, &old);
+            meta::generation(&new)
+        };
+        assert_eq!(generation(&Kind::BASE), 3);
+        assert_eq!(generation(&Kind { generation_metadata: &["labels"], ..Kind::BASE }), 4);
+        assert_eq!(generation(&Kind { generation_metadata: &["annotations"], ..Kind::BASE }), 3);
     }
 
     #[test]

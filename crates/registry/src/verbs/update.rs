@@ -137,7 +137,7 @@ impl Registry {
         warnings.extend(system::dedup_owners(&mut new, true));
         (kind.set_defaults)(&mut new);
         if kind.generation && matches!(change.part, Part::Main | Part::Open(_)) {
-            changes::count_generation(&mut new, &old);
+            changes::count_generation(kind, &mut new, &old);
         }
         let sides = match change.part {
             Part::Main => allocate::plan(kind, Some(&mut new), Some(&old), &self.allocation())?,
