@@ -87,6 +87,9 @@ fn server(status: &Status) -> String {
     {
         return status.message.clone();
     }
+    if status.message.starts_with("unable to upgrade connection: ") {
+        return format!("error: {}", status.message);
+    }
     match status.reason.as_str() {
         "Invalid" => invalid(status),
         "Unauthorized" => format!("error: You must be logged in to the server ({})", status.message),

@@ -38,6 +38,9 @@ pub fn global() -> Vec<Arg> {
         global(switch("insecure-skip-tls-verify", "If true, the server's certificate will not be checked for validity.")),
         global(switch("disable-compression", "Taken for compatibility: answers are not compressed.")),
         global(switch("match-server-version", "Taken for compatibility: every server is spoken to.")),
+        global(switch("show-managed-fields", "If true, keep the managedFields when printing objects in JSON or YAML format.").hide(true)),
+        global(switch("allow-missing-template-keys", "If true, ignore any errors in templates when a field or map key is missing.").default_value("true").hide(true)),
+        global(text("template", "Template string or path to template file to use when -o=go-template, -o=go-template-file.").hide(true)),
         global(switch("warnings-as-errors", "Treat warnings received from the server as errors and exit with a non-zero exit code")),
     ]);
     all

@@ -12,6 +12,7 @@ mod discovery;
 mod failure;
 mod files;
 mod flags;
+mod local;
 mod pods;
 mod print;
 mod remote;

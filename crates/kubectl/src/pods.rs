@@ -86,6 +86,22 @@ async fn behind(
     }
 }
 
+/// All pods of a workload.
+///
+/// # Errors
+/// As [`one`].
+pub async fn all_of(session: &Session, word: &str) -> Result<Vec<Value>> {
+    let word = if word.contains('/') { word.to_owned() } else { format!("pods/{word}") };
+    let named = select::words(session, &[&word]).await?;
+    let Some(named) = named.first() else { return error(format!("no pod is named {word}")) };
+    let name = named.names.first().map(String::as_str).unwrap_or_default();
+    let object = session.client.dynamic(named.served.resource()).get(&session.namespace, name).await?;
+    if named.served.plural == "pods" {
+        return Ok(vec![Value::clone(&object.tree())]);
+    }
+    selected(session, &of_workload(&named.served, &object.tree())?).await
+}
+
 /// The label selector of an object's pods.
 ///
 /// # Errors

@@ -16,6 +16,8 @@ pub struct Report {
     format: Option<Format>,
     pub dry_run: DryRun,
     manager: String,
+    /// managedFields are printed too.
+    keeps_managed: bool,
     /// Something was printed: YAML documents are parted from each other.
     has_printed: Cell<bool>,
 }
@@ -27,15 +29,19 @@ impl Report {
     /// An unknown format or dry-run value.
     pub fn of(matches: &ArgMatches, manager: &str) -> Result<Self> {
         let given = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned().unwrap_or_default();
-        let format = match given("output").as_str() {
-            "" => None,
-            text => Some(Format::parse(text)?),
-        };
+        let is_formatted = ["output", "template"].iter().any(|flag| !given(flag).is_empty());
+        let format = if is_formatted { Some(Format::of(matches)?) } else { None };
         let manager = match given("field-manager") {
             none if none.is_empty() => manager.to_owned(),
             named => named,
         };
-        Ok(Self { format, dry_run: flags::dry_run_of(matches)?, manager, has_printed: Cell::new(false) })
+        Ok(Self {
+            format,
+            dry_run: flags::dry_run_of(matches)?,
+            manager,
+            keeps_managed: flags::try_is_set(matches, "show-managed-fields"),
+            has_printed: Cell::new(false),
+        })
     }
 
     /// The options of the write.
@@ -56,7 +62,8 @@ impl Report {
                 if matches!(format, Format::Yaml) && self.has_printed.replace(true) {
                     println!("---");
                 }
-                print!("{}", format.object(&print::shown(tree))?);
+                let tree = if self.keeps_managed { tree.clone() } else { print::shown(tree) };
+                print!("{}", format.object(&tree)?);
             }
         }
         Ok(())

@@ -6,8 +6,10 @@
 use base64::Engine as _;
 use bytes::{Bytes, BytesMut};
 use futures::{SinkExt, StreamExt};
-use http::{HeaderValue, Request as HttpRequest, StatusCode, header};
+use http::{HeaderValue, Request as HttpRequest, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::TokioIo;
+use kube_client::client::Body;
 use machinery::status::Status;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -22,6 +24,9 @@ pub const REMOTE_COMMAND: &[&str] = &["v5.channel.k8s.io", "v4.channel.k8s.io"];
 pub const PORT_FORWARD: &[&str] = &["v4.channel.k8s.io"];
 /// Port-forward as upstream's clients since 1.30 ask for it: SPDY inside the WebSocket.
 pub const PORT_FORWARD_TUNNEL: &[&str] = &["SPDY/3.1+portforward.k8s.io"];
+
+/// Of a plain refusal no more is read.
+const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
 /// The channel number that closes another one (its number is the payload), since v5.
 const CLOSE_CHANNEL: u8 = 255;
@@ -40,6 +45,23 @@ pub enum Frame {
 }
 
 impl Https {
+    /// Sends a request for an upgrade. What a node says in plain words of its own is kept.
+    async fn upgrade(&self, request: HttpRequest<Bytes>) -> Result<Response<Body>, Status> {
+        let response = self.send_once(request).await?;
+        if response.status().as_u16() < 400 {
+            return Ok(response);
+        }
+        let code = response.status().as_u16();
+        let is_plain =
+            response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/"));
+        if !is_plain {
+            return Err(super::answer::failure(response).await);
+        }
+        let body = Limited::new(response.into_body(), REFUSAL_BYTES_MAX).collect().await;
+        let text = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).trim().to_owned()).unwrap_or_default();
+        Err(Status::failure(code, "", format!("unable to upgrade connection: {text}")))
+    }
+
     /// Opens a WebSocket at a path with query; the server picks one of `protocols`.
     ///
     /// # Errors
@@ -56,7 +78,7 @@ impl Https {
             .header(header::SEC_WEBSOCKET_PROTOCOL, protocols.join(", "))
             .body(Bytes::new())
             .map_err(|e| Status::bad_request(e.to_string()))?;
-        let response = self.send(request).await?;
+        let response = self.upgrade(request).await?;
         let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS
             || accepted != Some(derive_accept_key(key.as_bytes()).as_bytes())

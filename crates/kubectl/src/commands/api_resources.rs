@@ -22,6 +22,7 @@ fn build() -> Command {
         .arg(flags::text("verbs", "Limit to resources that support the specified verbs.").value_delimiter(','))
         .arg(flags::text("categories", "Limit to resources that belong to the specified categories.").value_delimiter(','))
         .arg(flags::text("sort-by", "If non-empty, sort list of resources using specified field: name or kind."))
+        .arg(flags::switch("cached", "Taken for compatibility: nothing is cached."))
         .arg(flags::switch("no-headers", "When using the default or custom-column output format, don't print headers."))
         .arg(flags::output("Output format. One of: (wide, name)."))
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Entry;
 use crate::failure::{Result, error};
 use crate::flags::{self, DryRun};
+use crate::local;
 use crate::report::Report;
 use crate::select::{self, Found};
 use crate::session::Session;
@@ -146,12 +147,15 @@ async fn change(
         _ => words.changed,
     };
     let report = Report::of(matches, words.manager)?;
-    if differing.is_empty() || report.dry_run == DryRun::Client {
+    if differing.is_empty() {
         return report.say(&found.served, &tree, said);
     }
     let mut metadata = json!({});
     metadata[words.field] = Value::Object(changes.clone());
     let patch = Patch::Merge(json!({"metadata": metadata}));
+    if report.dry_run == DryRun::Client {
+        return report.say(&found.served, &local::patched(&found.served, &tree, &patch)?, said);
+    }
     let resource = session.client.dynamic(found.served.resource());
     let after = resource.patch(&found.namespace(), &found.name(), "", patch, report.options()).await?;
     report.say(&found.served, &after.tree(), said)

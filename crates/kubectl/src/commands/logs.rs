@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::{Arg, ArgMatches, Command};
 use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use serde_json::Value;
 
 use super::Entry;
@@ -13,6 +14,9 @@ use crate::pods;
 use crate::session::Session;
 
 pub const ENTRY: Entry = Entry { build, run: |matches| Box::pin(run(matches)) };
+
+/// So many logs are followed at once unless more are asked for.
+const STREAMS_MAX: usize = 5;
 
 fn build() -> Command {
     Command::new("logs")
@@ -36,6 +40,18 @@ fn build() -> Command {
         .arg(flags::text("tail", "Lines of recent log file to display.").default_value("-1").allow_hyphen_values(true))
         .arg(flags::text("since", "Only return logs newer than a relative duration like 5s, 2m, or 3h."))
         .arg(flags::text("since-time", "Only return logs after a specific date (RFC3339)."))
+        .arg(flags::switch("all-pods", "Get logs from all pod(s). Sets prefix to true."))
+        .arg(flags::switch(
+            "ignore-errors",
+            "If watching / following pod logs, allow for any errors that occur to be non-fatal",
+        ))
+        .arg(
+            flags::text(
+                "max-log-requests",
+                "Specify maximum number of concurrent logs to follow when using by a selector.",
+            )
+            .default_value("5"),
+        )
         .arg(flags::text("limit-bytes", "Maximum bytes of logs to return."))
 }
 
@@ -49,18 +65,53 @@ async fn run(matches: &ArgMatches) -> Result {
         );
     }
     let patience = flags::duration(flags::of(matches, "pod-running-timeout"))?;
-    let chosen = if selector.is_empty() {
+    let all_pods = flags::is_set(matches, "all-pods");
+    let chosen = if all_pods && selector.is_empty() {
+        pods::all_of(&session, word).await?
+    } else if selector.is_empty() {
         vec![pods::one_of(&session, word, patience).await?]
     } else {
         pods::selected(&session, selector).await?
     };
-    let is_selected = !selector.is_empty();
-    for pod in chosen {
-        for container in containers(matches, &pod)? {
-            print(&session, matches, &pod, &container, is_selected).await?;
+    let is_selected = !selector.is_empty() || all_pods;
+    let mut sources = Vec::new();
+    for pod in &chosen {
+        for container in containers(matches, pod)? {
+            sources.push(Source { pod, container });
         }
     }
+    let is_followed = flags::is_set(matches, "follow");
+    if !is_followed || sources.len() == 1 {
+        for source in &sources {
+            tolerated(matches, source.print(&session, matches, is_selected).await)?;
+        }
+        return Ok(());
+    }
+    let most = flags::of(matches, "max-log-requests").parse::<usize>().unwrap_or(STREAMS_MAX);
+    if sources.len() > most {
+        return error(format!(
+            "you are attempting to follow {} log streams, but maximum allowed concurrency is {most}, use --max-log-requests to increase the limit",
+            sources.len()
+        ));
+    }
+    // All at once: the first of them may never end.
+    let mut ends: FuturesUnordered<_> =
+        sources.iter().map(|source| source.print(&session, matches, is_selected)).collect();
+    while let Some(ended) = ends.next().await {
+        tolerated(matches, ended)?;
+    }
     Ok(())
+}
+
+/// With `--ignore-errors` what fails is said, and the others go on.
+fn tolerated(matches: &ArgMatches, ended: Result) -> Result {
+    match ended {
+        Err(failure) if flags::is_set(matches, "ignore-errors") => {
+            eprintln!("{failure}");
+            Ok(())
+        }
+        ended => ended,
+    }
 }
 
 fn containers(matches: &ArgMatches, pod: &Value) -> Result<Vec<String>> {
@@ -84,30 +135,46 @@ fn containers(matches: &ArgMatches, pod: &Value) -> Result<Vec<String>> {
     }
 }
 
-async fn print(session: &Session, matches: &ArgMatches, pod: &Value, container: &str, is_selected: bool) -> Result {
-    let (namespace, name) = (machinery::meta::namespace(pod), machinery::meta::name(pod));
-    let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/log?{}", query(matches, container, is_selected)?);
-    let mut body = session.https.stream(&path, "*/*").await?.boxed();
-    let mut out = std::io::stdout().lock();
-    let prefix = flags::is_set(matches, "prefix").then(|| format!("[pod/{name}/{container}] "));
-    let mut at_start = true;
-    while let Some(bytes) = body.next().await {
-        let bytes = bytes?;
-        match &prefix {
-            None => out.write_all(&bytes)?,
-            Some(prefix) => {
-                for line in bytes.split_inclusive(|b| *b == b'\n') {
-                    if at_start {
-                        out.write_all(prefix.as_bytes())?;
-                    }
-                    out.write_all(line)?;
-                    at_start = line.ends_with(b"\n");
-                }
-            }
+/// One container's log.
+struct Source<'a> {
+    pod: &'a Value,
+    container: String,
+}
+
+impl Source<'_> {
+    /// Prints whole lines, so that those of several sources do not mix.
+    async fn print(&self, session: &Session, matches: &ArgMatches, is_selected: bool) -> Result {
+        let (namespace, name) = (machinery::meta::namespace(self.pod), machinery::meta::name(self.pod));
+        let query = query(matches, &self.container, is_selected)?;
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/log?{query}");
+        let mut body = session.https.stream(&path, "*/*").await?.boxed();
+        let is_prefixed = flags::is_set(matches, "prefix") || flags::is_set(matches, "all-pods");
+        let prefix = if is_prefixed { format!("[pod/{name}/{}] ", self.container) } else { String::new() };
+        let mut left: Vec<u8> = Vec::new();
+        while let Some(bytes) = body.next().await {
+            left.extend_from_slice(&bytes?);
+            let whole = left.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            write(&prefix, &left[..whole])?;
+            left.drain(..whole);
         }
-        out.flush()?;
+        write(&prefix, &left)
     }
-    Ok(())
+}
+
+fn write(prefix: &str, text: &[u8]) -> Result {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let mut out = std::io::stdout().lock();
+    if prefix.is_empty() {
+        out.write_all(text)?;
+    } else {
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            out.write_all(prefix.as_bytes())?;
+            out.write_all(line)?;
+        }
+    }
+    Ok(out.flush()?)
 }
 
 fn query(matches: &ArgMatches, container: &str, is_selected: bool) -> Result<String> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Entry;
 use crate::failure::{Failure, Result, error};
 use crate::flags::{self, DryRun};
+use crate::local;
 use crate::report::Report;
 use crate::select;
 use crate::session::Session;
@@ -42,11 +43,13 @@ async fn run(matches: &ArgMatches) -> Result {
     let report = Report::of(matches, "kubectl-patch")?;
     for found in select::objects(&session, matches).await? {
         let before = found.object.tree();
+        let patch = typed(flags::of(matches, "type"), tree.clone())?;
         if report.dry_run == DryRun::Client {
-            report.say(&found.served, &before, "patched")?;
+            let after = local::patched(&found.served, &before, &patch)?;
+            let said = if *before == after { "patched (no change)" } else { "patched" };
+            report.say(&found.served, &after, said)?;
             continue;
         }
-        let patch = typed(flags::of(matches, "type"), tree.clone())?;
         let resource = session.client.dynamic(found.served.resource());
         let subresource = flags::of(matches, "subresource");
         let after = resource.patch(&found.namespace(), &found.name(), subresource, patch, report.options()).await?;

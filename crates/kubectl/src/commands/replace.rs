@@ -56,13 +56,13 @@ async fn run(matches: &ArgMatches) -> Result {
         let (version, kind) = (machinery::meta::api_version(&given.tree), machinery::meta::kind(&given.tree));
         let served = session.discovery().await?.of_kind(version, kind)?;
         let namespace = select::namespace_of(&session, served, &given.tree)?;
-        if report.dry_run == DryRun::Client {
-            report.say(served, &given.tree, "replaced")?;
-            continue;
-        }
         let mut tree = given.tree.clone();
         if !namespace.is_empty() {
             tree["metadata"]["namespace"] = namespace.as_str().into();
+        }
+        if report.dry_run == DryRun::Client {
+            report.say(served, &tree, "replaced")?;
+            continue;
         }
         if flags::is_set(matches, "save-config") {
             tree = super::apply::with_annotation(&tree);

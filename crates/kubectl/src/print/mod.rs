@@ -1,16 +1,20 @@
-//! Output formats: `-o json|yaml|name|jsonpath=…|custom-columns=…|wide`, and plain tables.
+//! Output formats: `-o json|yaml|name|jsonpath=…|custom-columns=…|go-template=…|wide`, and plain tables.
 
 mod columns;
+mod go_template;
 pub mod table;
 
+use clap::ArgMatches;
 use machinery::jsonpath::Template;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result, error};
+use crate::flags;
 pub use columns::Columns;
+use go_template::GoTemplate;
 
-const FORMATS: &str = "custom-columns,custom-columns-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,wide,yaml";
+const FORMATS: &str = "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml";
 
 /// What `-o` asks for.
 pub enum Format {
@@ -21,6 +25,7 @@ pub enum Format {
     JsonPath(Template),
     JsonPathAsJson(Template),
     Columns(Columns),
+    GoTemplate(GoTemplate),
 }
 
 impl Format {
@@ -39,6 +44,10 @@ impl Format {
             "jsonpath" => Format::JsonPath(template(&given(missing)?)?),
             "jsonpath-as-json" => Format::JsonPathAsJson(template(&given(missing)?)?),
             "jsonpath-file" => Format::JsonPath(template(&std::fs::read_to_string(given(missing)?)?)?),
+            "go-template" | "template" => Format::GoTemplate(GoTemplate::parse(&given(missing)?)?),
+            "go-template-file" | "templatefile" => {
+                Format::GoTemplate(GoTemplate::parse(&std::fs::read_to_string(given(missing)?)?)?)
+            }
             "custom-columns" => {
                 Format::Columns(Columns::parse(&given("custom-columns format specified but no custom columns given")?)?)
             }
@@ -49,6 +58,19 @@ impl Format {
                 ));
             }
         })
+    }
+
+    /// As [`Format::parse`], with a template that may be given by `--template`.
+    ///
+    /// # Errors
+    /// As [`Format::parse`].
+    pub fn of(matches: &ArgMatches) -> Result<Self> {
+        let (format, template) = (flags::of(matches, "output"), flags::try_of(matches, "template"));
+        match format {
+            _ if template.is_empty() => Self::parse(format),
+            "" => Self::parse(&format!("go-template={template}")),
+            format => Self::parse(&format!("{format}={template}")),
+        }
     }
 
     pub fn is_table(&self) -> bool {
@@ -69,6 +91,7 @@ impl Format {
                 json(&Value::from(found.iter().flatten().map(|v| v.clone().into_owned()).collect::<Vec<_>>())) + "\n"
             }
             Format::Columns(columns) => columns.print(tree, true)?,
+            Format::GoTemplate(template) => template.print(tree)?,
             Format::Name | Format::Table { .. } => String::new(),
         })
     }

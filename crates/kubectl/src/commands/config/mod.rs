@@ -13,11 +13,12 @@ use crate::flags;
 
 pub const ENTRY: Entry = Entry { build, run: |matches| Box::pin(std::future::ready(run(matches))) };
 
+fn named(name: &'static str, about: &'static str) -> Command {
+    Command::new(name).about(about).arg(Arg::new("name").required(true).value_name("NAME"))
+}
+
 fn build() -> Command {
-    let named = |name: &'static str, about: &'static str| {
-        Command::new(name).about(about).arg(Arg::new("name").required(true).value_name("NAME"))
-    };
-    Command::new("config")
+    let config = Command::new("config")
         .about("Modify kubeconfig files.")
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -37,28 +38,6 @@ fn build() -> Command {
         .subcommand(
             named("rename-context", "Rename a context from the kubeconfig file.")
                 .arg(Arg::new("new").required(true).value_name("NEW_NAME")),
-        )
-        .subcommand(
-            Command::new("set")
-                .about("Set an individual value in a kubeconfig file.")
-                .arg(Arg::new("property").required(true).value_name("PROPERTY_NAME"))
-                .arg(Arg::new("value").required(true).value_name("PROPERTY_VALUE"))
-                .arg(flags::switch(
-                    "set-raw-bytes",
-                    "When writing a []byte PROPERTY_VALUE, write the given string directly without base64 decoding.",
-                )),
-        )
-        .subcommand(
-            Command::new("unset")
-                .about("Unset an individual value in a kubeconfig file.")
-                .arg(Arg::new("property").required(true).value_name("PROPERTY_NAME")),
-        )
-        .subcommand(
-            named("set-cluster", "Set a cluster entry in kubeconfig.")
-                .arg(flags::text("certificate-authority", "Path to certificate-authority file."))
-                .arg(flags::text("tls-server-name", "tls-server-name for the cluster entry."))
-                .arg(flags::text("proxy-url", "proxy-url for the cluster entry."))
-                .arg(flags::switch("embed-certs", "embed-certs for the cluster entry.")),
         )
         .subcommand(
             Command::new("set-context")
@@ -82,6 +61,34 @@ fn build() -> Command {
                 .arg(flags::switch("minify", "Remove all information not used by current-context from the output."))
                 .arg(flags::switch("flatten", "Flatten the resulting kubeconfig file into self-contained output."))
                 .arg(flags::switch("raw", "Display raw byte data and sensitive data.")),
+        );
+    setters(config)
+}
+
+/// What sets single properties, and clusters.
+fn setters(config: Command) -> Command {
+    config
+        .subcommand(
+            Command::new("set")
+                .about("Set an individual value in a kubeconfig file.")
+                .arg(Arg::new("property").required(true).value_name("PROPERTY_NAME"))
+                .arg(Arg::new("value").required(true).value_name("PROPERTY_VALUE"))
+                .arg(flags::switch(
+                    "set-raw-bytes",
+                    "When writing a []byte PROPERTY_VALUE, write the given string directly without base64 decoding.",
+                )),
+        )
+        .subcommand(
+            Command::new("unset")
+                .about("Unset an individual value in a kubeconfig file.")
+                .arg(Arg::new("property").required(true).value_name("PROPERTY_NAME")),
+        )
+        .subcommand(
+            named("set-cluster", "Set a cluster entry in kubeconfig.")
+                .arg(flags::text("certificate-authority", "Path to certificate-authority file."))
+                .arg(flags::text("tls-server-name", "tls-server-name for the cluster entry."))
+                .arg(flags::text("proxy-url", "proxy-url for the cluster entry."))
+                .arg(flags::switch("embed-certs", "embed-certs for the cluster entry.")),
         )
 }
 

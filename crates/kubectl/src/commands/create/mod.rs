@@ -185,6 +185,9 @@ async fn one(
         tree = with_annotation(&tree);
     }
     if report.dry_run == DryRun::Client {
+        if source.is_some() && !namespace.is_empty() {
+            tree["metadata"]["namespace"] = namespace.as_str().into();
+        }
         return report.say(served, &tree, "created");
     }
     let mut options = report.options();

@@ -55,7 +55,7 @@ async fn run(matches: &ArgMatches) -> Result {
         let answer = session.https.raw(Method::GET, raw, "application/json, */*", None).await?;
         return Ok(std::io::stdout().write_all(&answer.body)?);
     }
-    let format = Format::parse(flags::of(matches, "output"))?;
+    let format = Format::of(matches)?;
     let named = named(&session, matches).await?;
     if flags::is_set(matches, "watch") || flags::is_set(matches, "watch-only") {
         return watch::run(&session, matches, &format, &named).await;
@@ -269,7 +269,11 @@ async fn objects(session: &Session, matches: &ArgMatches, format: &Format, all: 
             print::list(trees)
         }
     };
-    print!("{}", format.object(&whole)?);
+    let text = match format {
+        Format::Columns(columns) => columns.print(&whole, !flags::is_set(matches, "no-headers"))?,
+        other => other.object(&whole)?,
+    };
+    print!("{text}");
     std::io::stdout().flush()?;
     Failure::all(failures)
 }

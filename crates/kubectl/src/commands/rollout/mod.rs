@@ -28,9 +28,7 @@ fn build() -> Command {
             .arg(flags::recursive())
             .arg(flags::selector())
     };
-    let writing = |name, about| {
-        sub(name, about).arg(flags::output("Output format.")).arg(flags::field_manager()).arg(flags::dry_run())
-    };
+    let writing = |name, about| sub(name, about).arg(flags::output("Output format.")).arg(flags::field_manager());
     let revision = |help| flags::text("revision", help).default_value("0");
     Command::new("rollout")
         .about("Manage the rollout of one or many resources.")
@@ -50,7 +48,7 @@ fn build() -> Command {
                 .arg(flags::output("Output format. One of: (json, yaml, name, jsonpath, …)."))
                 .arg(revision("See the details, including podTemplate of the revision specified")),
         )
-        .subcommand(writing("undo", "Undo a previous rollout").arg(
+        .subcommand(writing("undo", "Undo a previous rollout").arg(flags::dry_run()).arg(
             flags::text("to-revision", "The revision to rollback to. Default to 0 (last revision).").default_value("0"),
         ))
         .subcommand(writing("pause", "Mark the provided resource as paused"))

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{MANAGER, shared, split};
 use crate::failure::{Result, error};
 use crate::flags::{self, DryRun};
+use crate::local;
 use crate::report::Report;
 use crate::select::{self, Found};
 use crate::session::Session;
@@ -64,11 +65,11 @@ async fn change(session: &Session, matches: &ArgMatches, found: &Found, images: 
         patch["metadata"] = json!({"annotations": {"kubernetes.io/change-cause": line}});
     }
     let report = Report::of(matches, MANAGER)?;
+    let patch = Patch::Strategic(patch);
     if report.dry_run == DryRun::Client {
-        return report.say(&found.served, &tree, "image updated");
+        return report.say(&found.served, &local::patched(&found.served, &tree, &patch)?, "image updated");
     }
     let resource = session.client.dynamic(found.served.resource());
-    let patch = Patch::Strategic(patch);
     let updated = resource.patch(&found.namespace(), &found.name(), "", patch, report.options()).await?;
     report.say(&found.served, &updated.tree(), "image updated")
 }
