@@ -22,6 +22,9 @@ const ROOT: &str = "/sys/fs/cgroup";
 const CONTROLLERS_V2: [&str; 6] = ["cpu", "memory", "pids", "cpuset", "io", "hugetlb"];
 /// How often a frozen group is asked whether it has come to rest, and a group just emptied whether it can go.
 const ATTEMPTS_MAX: u32 = 200;
+/// An event that was missed is looked for again after this.
+const EVENT_TIMEOUT_NS: i64 = 10_000_000;
+const EVENTS_LENGTH_MAX: usize = 256;
 
 /// Limits of one group. What is `None` stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,12 +241,13 @@ fn child_groups(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Kills every process of a group and of those below it. Repeats while new ones appear.
+/// Kills every process of a group and of those below it, and returns when they have ended.
 pub fn kill(path: &str) -> Result<()> {
     if let Layout::V2(root) = layout() {
-        let file = root.join(path.trim_start_matches('/')).join("cgroup.kill");
+        let folder = root.join(path.trim_start_matches('/'));
+        let file = folder.join("cgroup.kill");
         match fs::write(&file, "1") {
-            Ok(()) => return Ok(()),
+            Ok(()) => return wait_until_empty(&folder),
             Err(problem) if problem.kind() == io::ErrorKind::NotFound => {}
             Err(problem) => return Err(Error::io(format!("cannot write {}", file.display()), problem)),
         }
@@ -262,6 +266,32 @@ pub fn kill(path: &str) -> Result<()> {
         pause();
     }
     Err(Error::Refused(format!("processes of cgroup {path} do not end")))
+}
+
+/// Waits, by the kernel's events, until no process is left in a group of version 2.
+fn wait_until_empty(folder: &Path) -> Result<()> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let failed = |problem: io::Error| Error::io(format!("cannot watch {}", folder.display()), problem);
+    let events = match fs::File::open(folder.join("cgroup.events")) {
+        Err(problem) if problem.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(failed)?,
+    };
+    let mut text = [0; EVENTS_LENGTH_MAX];
+    for _ in 0..ATTEMPTS_MAX {
+        let length = match rustix::io::pread(&events, &mut text, 0) {
+            Err(rustix::io::Errno::NODEV) => return Ok(()),
+            other => other.map_err(|problem| failed(problem.into()))?,
+        };
+        if !String::from_utf8_lossy(&text[..length]).contains("populated 1") {
+            return Ok(());
+        }
+        let limit = Timespec { tv_sec: 0, tv_nsec: EVENT_TIMEOUT_NS };
+        match poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(&limit)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(problem) => return Err(failed(problem.into())),
+        }
+    }
+    Err(Error::Refused(format!("processes of cgroup {} do not end", folder.display())))
 }
 
 /// Gives dying processes a moment: version 1 has no event that tells of an emptied group.
