@@ -82,7 +82,8 @@ pub async fn undo(session: &Session, matches: &ArgMatches, found: &Found) -> Res
     if report.dry_run == DryRun::Client {
         let mut page = Page::default();
         template::describe(&mut page, &revision.shown);
-        println!("{} {}{}", found.reference(), page.unaligned(), report.suffix());
+        let will = if is_deployment { "" } else { "will roll back to " };
+        println!("{} {will}{}{}", found.reference(), page.unaligned(), report.suffix());
         return Ok(());
     }
     if revision.template == tree["spec"]["template"] {

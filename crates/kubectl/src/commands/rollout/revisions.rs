@@ -44,7 +44,7 @@ impl Revision {
 /// The kind keeps none: `what` is what would read them.
 pub async fn of(session: &Session, found: &Found, what: &str) -> Result<BTreeMap<i64, Revision>> {
     if !super::is_known(found, &["Deployment", "DaemonSet", "StatefulSet"]) {
-        return error(format!("no {what} has been implemented for {}.{}", found.served.kind, found.served.group));
+        return error(format!("no {what} has been implemented for \"{}.{}\"", found.served.kind, found.served.group));
     }
     let is_deployment = found.served.kind == "Deployment";
     let (plural, kind) =
