@@ -113,6 +113,35 @@ fn a_rolling_update_stays_within_its_bounds() {
 }
 
 #[test]
+fn no_pod_comes_before_the_one_whose_place_it_takes_goes() {
+    let mut world = World::default();
+    deploy(&mut world, json!({ "replicas": 4 }));
+    let mut world = world.holds(MINDS, nodes);
+    let mut stop = Stop::Never;
+    for round in 0..60 {
+        if round % 3 == 0 && round < 30 {
+            image(&mut world, if round % 2 == 0 { "nginx:2" } else { "nginx:1" });
+        }
+        for mind in [MINDS[0], MINDS[0], MINDS[0], MINDS[1]] {
+            let mut keys = world.keys(mind);
+            // The sets in both orders: the new one may be served first.
+            if round % 12 < 6 {
+                keys.reverse();
+            }
+            for key in keys {
+                world.turn(mind, &key, &mut stop);
+                let pods = world.all::<Pod>();
+                let active = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).count();
+                assert!(active <= 5, "round {round}: {active} pods of {:?}", sizes(&world));
+            }
+        }
+        nodes(&mut world);
+    }
+    assert_eq!(status(&world).updated_replicas, Some(4));
+    assert_eq!(status(&world).replicas, Some(4));
+}
+
+#[test]
 fn a_roll_back_finds_its_old_set() {
     let mut world = World::default();
     deploy(&mut world, json!({}));

@@ -45,6 +45,22 @@ impl Set {
         self.status.available_replicas.unwrap_or(0)
     }
 
+    /// Available replicas that stay: of one made smaller some are on their way out, whatever its status still says.
+    pub fn lasting(&self) -> i32 {
+        self.available().min(self.replicas)
+    }
+
+    /// Pods that it has or is to have: one made smaller has its pods until its controller took them.
+    fn occupied(&self) -> i32 {
+        self.replicas.max(self.status.replicas)
+    }
+
+    /// Its controller has acted on its size, so that the counts of its status are about that.
+    fn is_observed(&self) -> bool {
+        let generation = self.seen.as_ref().and_then(|set| set.metadata.generation);
+        self.status.observed_generation >= generation
+    }
+
     pub fn number(&self, annotation: &str) -> Option<i32> {
         self.annotations.get(annotation)?.parse().ok()
     }
@@ -106,6 +122,16 @@ impl<'a> Draft<'a> {
     /// Replicas wished for in all sets.
     pub fn total(&self) -> i32 {
         self.sets().map(|set| set.replicas).sum()
+    }
+
+    /// How many more pods there may be; `None` while that is not known, because an old set was given another size
+    /// and has not acted on it.
+    pub fn room(&self) -> Option<i32> {
+        if !self.old.iter().all(Set::is_observed) {
+            return None;
+        }
+        let old: i32 = self.old.iter().map(Set::occupied).sum();
+        Some(self.wished() + self.max_surge() - old - self.new.as_ref().map_or(0, |set| set.replicas))
     }
 
     pub fn is_rolling(&self) -> bool {

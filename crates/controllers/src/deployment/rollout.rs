@@ -27,10 +27,11 @@ fn rolling(draft: &mut Draft<'_>, now: Timestamp) {
     }
 }
 
-/// The new set's size: as much as the surge leaves room for, no more than wished.
+/// The new set's size: as much as the surge leaves room for, no more than wished. Upstream counts the sizes of the
+/// old sets; we count their pods, which are there a moment longer.
 fn grow(draft: &mut Draft<'_>) {
     let Some((name, size)) = draft.new.as_ref().map(|set| (set.name.clone(), set.replicas)) else { return };
-    let room = draft.wished() + draft.max_surge() - draft.total();
+    let room = draft.room().unwrap_or(0);
     let target = match draft.wished() {
         wished if size > wished => wished,
         wished if room > 0 => size + room.min(wished - size),
@@ -45,7 +46,7 @@ fn grow(draft: &mut Draft<'_>) {
 fn shrink(draft: &mut Draft<'_>) {
     let Some(new) = &draft.new else { return };
     let min_available = draft.wished() - draft.max_unavailable();
-    let new_unavailable = new.replicas - new.available();
+    let new_unavailable = new.replicas - new.lasting();
     let mut unhealthy = draft.total() - min_available - new_unavailable;
     if unhealthy <= 0 {
         return;
@@ -57,7 +58,7 @@ fn shrink(draft: &mut Draft<'_>) {
             unhealthy -= count;
         }
     }
-    let available: i32 = draft.sets().map(super::draft::Set::available).sum();
+    let available: i32 = draft.sets().map(super::draft::Set::lasting).sum();
     let mut spare = available - min_available;
     for (name, size, _) in old_sets(draft) {
         let count = spare.min(size);
@@ -71,7 +72,7 @@ fn shrink(draft: &mut Draft<'_>) {
 /// Name, size and available replicas of the old sets that have a size, the oldest first.
 fn old_sets(draft: &Draft<'_>) -> Vec<(String, i32, i32)> {
     let active = draft.old.iter().filter(|set| set.replicas > 0);
-    active.map(|set| (set.name.clone(), set.replicas, set.available())).collect()
+    active.map(|set| (set.name.clone(), set.replicas, set.lasting())).collect()
 }
 
 /// All old pods must be gone before the first new one is made.
