@@ -9,6 +9,7 @@ use std::path::Path;
 use rpc::cri::ContainerStatus;
 
 use crate::plan::config::labels;
+use crate::server::logs::{Options, line};
 
 const MESSAGE_BYTES_MAX: usize = 4096;
 const LOG_BYTES_MAX: usize = 2048;
@@ -48,9 +49,28 @@ fn log_end(path: &Path) -> Option<String> {
     let text = String::from_utf8_lossy(&content);
     let mut lines: Vec<&str> = text.lines().skip(usize::from(start > 0)).collect();
     lines = lines.split_off(lines.len().saturating_sub(LOG_LINES_MAX));
-    let bare = lines.iter().map(|line| line.splitn(4, ' ').nth(3).unwrap_or_default());
-    let mut out: String = bare.map(|line| format!("{line}\n")).collect();
+    let mut bare = Vec::new();
+    lines.iter().for_each(|raw| line::render(raw.as_bytes(), &Options::default(), &mut bare));
+    let mut out = String::from_utf8_lossy(&bare).into_owned();
     let cut = out.len().saturating_sub(LOG_BYTES_MAX);
     let cut = (cut..=out.len()).find(|i| out.is_char_boundary(*i)).unwrap_or(0);
     Some(out.split_off(cut))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::log_end;
+
+    #[test]
+    fn the_end_of_a_log_has_the_line_ends_that_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.log");
+        let time = "2026-01-02T03:04:05.000000006Z";
+        std::fs::write(
+            &path,
+            format!("{time} stdout F a\n{time} stderr P b\n{time} stderr F c\n{time} stdout P DONE\n"),
+        )
+        .unwrap();
+        assert_eq!(log_end(&path).unwrap(), "a\nbc\nDONE");
+    }
 }

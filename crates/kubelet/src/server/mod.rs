@@ -4,7 +4,7 @@
 //! server's reviews. Streams are passed on as raw bytes to the runtime's streaming address.
 
 mod auth;
-mod logs;
+pub(crate) mod logs;
 mod pods;
 mod route;
 mod stats;

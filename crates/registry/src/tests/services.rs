@@ -106,3 +106,18 @@ async fn services_made_at_once_share_nothing() {
     assert_eq!(all.iter().map(|(ip, _)| ip).collect::<BTreeSet<_>>().len(), 40);
     assert_eq!(all.iter().map(|(_, port)| port).collect::<BTreeSet<_>>().len(), 40);
 }
+
+#[tokio::test]
+async fn only_load_balancers_have_ingress_addresses() {
+    let f = fixture().await;
+    for (name, kind) in [("a", "ClusterIP"), ("b", "LoadBalancer")] {
+        f.tree(services(Verb::Create).body(service(name, json!({"type": kind})))).await;
+    }
+    let patch = json!({"status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.1"}]}}});
+    let patched = |name| services(Verb::Patch(PatchKind::Merge)).name(name).subresource("status").body(patch.clone());
+    let status = f.refused(patched("a")).await;
+    let why = "status.loadBalancer.ingress: Forbidden: may only be used when `spec.type` is \"LoadBalancer\"";
+    assert!(status.message.ends_with(why), "{status}");
+    let after = f.tree(patched("b")).await;
+    assert_eq!(after["status"]["loadBalancer"]["ingress"][0]["ipMode"], "VIP");
+}

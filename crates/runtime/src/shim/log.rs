@@ -61,13 +61,13 @@ impl Log {
         let _ = file.write_all(&lines);
     }
 
-    /// Writes what had no end of line when the stream ended.
+    /// Writes what had no end of line when the stream ended, as a part: readers add no end of line to it.
     pub fn finish(&mut self, output: Output, now: i64) {
         let Some(file) = &mut self.file else { return };
         let partial = &mut self.partial[output as usize];
         if !partial.is_empty() {
             let mut line = Vec::new();
-            write_line(&mut line, &head(output, now), partial, b"", b'F');
+            write_line(&mut line, &head(output, now), partial, b"", b'P');
             let _ = file.write_all(&line);
         }
         *partial = Vec::new();
@@ -150,6 +150,6 @@ mod tests {
                 line.splitn(4, ' ').skip(1).map(|word| &word[..word.len().min(6)]).collect::<Vec<_>>().join(" ")
             })
             .collect();
-        assert_eq!(tags, ["stdout F a", "stdout F bc", "stderr P xxxxxx", "stderr F x", "stderr F ", "stdout F end"]);
+        assert_eq!(tags, ["stdout F a", "stdout F bc", "stderr P xxxxxx", "stderr F x", "stderr F ", "stdout P end"]);
     }
 }

@@ -45,7 +45,7 @@ pub static KIND: Kind = Kind {
     validate: rules::validate,
     validate_update: rules::validate_update,
     validate_status: |new, _, problems| {
-        rules::balancer_status(&Field::root(new).get("status.loadBalancer"), problems);
+        rules::balancer_status(&Field::root(new), problems);
     },
     warnings: rules::warnings,
     selectable: &[

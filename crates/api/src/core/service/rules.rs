@@ -226,8 +226,13 @@ fn traffic(spec: &Field, problems: &mut Problems) {
     }
 }
 
-pub fn balancer_status(status: &Field, problems: &mut Problems) {
-    for ingress in status.get("ingress").items() {
+pub fn balancer_status(service: &Field, problems: &mut Problems) {
+    let all = service.get("status.loadBalancer.ingress");
+    if !all.is_empty() && service.get("spec.type").str() != "LoadBalancer" {
+        all.forbidden(problems, "may only be used when `spec.type` is \"LoadBalancer\"");
+        return;
+    }
+    for ingress in all.items() {
         let (ip, mode, host) = (ingress.get("ip"), ingress.get("ipMode"), ingress.get("hostname"));
         if !ip.is_empty() {
             rule::ip_sloppy(&ip, "must be a valid IP address", problems);

@@ -1,6 +1,6 @@
 //! `kubectl logs`: a container's log file as the runtime writes it, whole or its end, once or followed.
 
-mod line;
+pub(crate) mod line;
 mod reader;
 mod watch;
 
