@@ -11,20 +11,26 @@ const EPOCH_SECONDS: i64 = 1_767_225_600;
 
 thread_local! {
     static BEGUN: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Nanoseconds of virtual time that were told last.
+    static TOLD: Cell<u64> = const { Cell::new(0) };
     static RANDOM: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Begins the simulation of this thread.
 pub fn begin(seed: u64) {
     BEGUN.set(Some(Instant::now()));
+    TOLD.set(0);
     RANDOM.set(seed);
 }
 
-/// The epoch and the virtual time since the beginning.
+/// The epoch and the virtual time since the beginning. As on a real machine no two looks see the same nanosecond:
+/// names of events are made of it.
 pub fn now() -> Timestamp {
     let passed = BEGUN.get().map(|begun| begun.elapsed()).unwrap_or_default();
+    let nanos = u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX).max(TOLD.get() + 1);
+    TOLD.set(nanos);
     let epoch = Timestamp::from_second(EPOCH_SECONDS).unwrap_or_default();
-    epoch + SignedDuration::try_from(passed).unwrap_or_default()
+    epoch + SignedDuration::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
 }
 
 /// The next random number: splitmix64.
