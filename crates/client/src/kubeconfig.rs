@@ -73,12 +73,24 @@ pub async fn load(choice: &Choice) -> Result<Access, Status> {
         None => read_listed().unwrap_or_else(Kubeconfig::read),
     };
     let mut config = match read {
+        // A server on the command line needs no context: `--server … --token …` with an empty file, or with none.
+        Ok(kubeconfig) if is_blank(&kubeconfig) && choice.context.is_none() && choice.server.is_some() => bare(choice)?,
+        Err(_) if choice.file.is_none() && choice.server.is_some() => bare(choice)?,
         Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(refused)?,
         Err(error) if choice.file.is_some() => return Err(refused(error)),
         Err(error) => Config::incluster().map_err(|_| refused(error))?,
     };
     overrule(&mut config, choice)?;
     Ok(Access { config })
+}
+
+fn is_blank(kubeconfig: &Kubeconfig) -> bool {
+    kubeconfig.current_context.as_deref().unwrap_or_default().is_empty()
+}
+
+/// Nothing but the server that was named.
+fn bare(choice: &Choice) -> Result<Config, Status> {
+    Ok(Config::new(choice.server.as_deref().unwrap_or_default().parse().map_err(refused)?))
 }
 
 /// The files that `KUBECONFIG` lists, merged; those that do not exist are passed over, as kubectl does. `None` when
@@ -152,4 +164,22 @@ fn overrule(config: &mut Config, choice: &Choice) -> Result<(), Status> {
 
 fn refused(error: impl std::error::Error) -> Status {
     Status::bad_request(format!("loading the client configuration: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_is_named_needs_no_context() {
+        let given = |server: Option<&str>| Choice {
+            file: Some("/dev/null".into()),
+            server: server.map(str::to_owned),
+            token: Some("t".into()),
+            ..Choice::default()
+        };
+        let access = load(&given(Some("https://127.0.0.1:1"))).await.unwrap();
+        assert_eq!((access.namespace(), access.server().as_str()), ("default", "https://127.0.0.1:1/"));
+        assert!(load(&given(None)).await.is_err());
+    }
 }
