@@ -63,6 +63,9 @@ impl Memory {
 
 impl File {
     fn tear(&mut self, torn_bytes: usize) {
+        if self.written == self.synced {
+            return;
+        }
         let mut left = self.synced.clone();
         left.resize(left.len().max(self.written.len()), 0);
         let unsynced = self.written.iter().enumerate().filter(|(at, byte)| left[*at] != **byte);

@@ -116,6 +116,8 @@ struct Lanes {
 #[derive(Default)]
 pub struct Fan {
     collections: BTreeMap<String, Lanes>,
+    /// Nothing will be sent any more.
+    ended: bool,
 }
 
 impl Fan {
@@ -126,6 +128,9 @@ impl Fan {
             *lanes.fields.entry(*field).or_default() += 1;
         }
         let sink = Arc::new(Sink::default());
+        if self.ended {
+            sink.close();
+        }
         lanes.sinks.entry(lane.clone()).or_default().push(sink.clone());
         sink
     }
@@ -168,6 +173,14 @@ impl Fan {
     pub fn close(&mut self) {
         let all = std::mem::take(&mut self.collections);
         all.values().flat_map(|lanes| lanes.sinks.values()).flatten().for_each(|sink| sink.close());
+    }
+}
+
+impl Fan {
+    /// Ends all watches, and those that begin later: the store is gone.
+    pub fn end(&mut self) {
+        self.ended = true;
+        self.close();
     }
 }
 

@@ -159,7 +159,7 @@ impl Cache {
 
     fn close(&self, why: &str) {
         tracing::info!(why, "the cache follows the store no longer");
-        self.fan().close();
+        self.fan().end();
         self.seen.go_on(|seen| Seen::Closed(seen.revision()));
     }
 }

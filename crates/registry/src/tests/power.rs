@@ -27,12 +27,12 @@ fn user() -> User {
     User::new("tester", ["system:masters"])
 }
 
-async fn open(disk: &Memory) -> Option<(Arc<Embedded>, Arc<Registry>)> {
+async fn open(disk: &Memory) -> (Arc<Embedded>, Arc<Registry>) {
     // Small segments: some crashes fall into a rotation or a snapshot.
     let config = embedded::Config { segment_bytes: 60_000, history_bytes: 1 << 20 };
-    let store = Embedded::open_on(Arc::new(disk.clone()), config).ok()?;
-    let registry = Registry::open(store.clone(), World::real()).await.ok()?;
-    Some((store, registry))
+    let store = Embedded::open_on(Arc::new(disk.clone()), config).unwrap();
+    let registry = Registry::open(store.clone(), World::real()).await.unwrap();
+    (store, registry)
 }
 
 /// Writes until the answers stop coming, or `count` writes are answered and nothing is unknown.
@@ -87,7 +87,7 @@ async fn list(registry: &Registry) -> Vec<Value> {
 
 /// One life of the store until the power goes.
 async fn live(disk: &Memory, dice: &mut Dice, writers: Vec<Writer>, seen: &mut Vec<Seen>, start: u64) -> Vec<Writer> {
-    let Some((store, registry)) = open(disk).await else { return writers };
+    let (store, registry) = open(disk).await;
     disk.fail_after(dice.roll(OPERATIONS_MAX) as usize);
     let after = seen.last().map_or(start, |last| last.revision);
     let watching = tokio::spawn(watch(registry.clone(), after, std::future::pending()));
@@ -104,14 +104,14 @@ async fn history(seed: u64) {
     let mut dice = Dice(seed);
     let mut writers: Vec<Writer> =
         (0..WRITERS).map(|who| Writer::new(&format!("w{who}"), "default", dice.roll(u64::MAX))).collect();
-    let (store, registry) = open(&disk).await.unwrap();
+    let (store, registry) = open(&disk).await;
     let start = registry.revision();
     store.close();
     let mut seen = Vec::new();
     for _ in 0..CRASHES {
         writers = live(&disk, &mut dice, writers, &mut seen, start).await;
     }
-    let (_store, registry) = open(&disk).await.unwrap();
+    let (_store, registry) = open(&disk).await;
     let writing = writers.into_iter().map(|writer| write(registry.clone(), writer, LAST_WRITES));
     let writers = futures::future::join_all(writing).await;
     let end = list(&registry).await;

@@ -137,5 +137,7 @@ async fn the_store_closing_ends_watches() {
     let mut events = f.watch(maps(Verb::Watch)).await;
     f.store.close();
     assert!(events.next().await.is_none());
+    let mut later = f.watch(maps(Verb::Watch)).await;
+    assert!(later.next().await.is_none(), "a watch that begins when the store is gone ends at once");
     assert!(f.call(maps(Verb::Create).body(map("a", "1"))).await.is_err());
 }
