@@ -255,7 +255,7 @@ impl Job {
         tree: &Value,
         source: &str,
     ) -> Result<(&'static str, Value)> {
-        let wanted = if self.annotates { with_annotation(tree) } else { tree.clone() };
+        let wanted = if self.annotates { with_annotation(tree) } else { bare(tree) };
         let resource = session.client.dynamic(served.resource());
         for _ in 0..TRIES_MAX {
             let current = match resource.get(namespace, name).await {
@@ -348,12 +348,18 @@ fn located(failure: Failure, given: &Given) -> Failure {
 
 /// The object with its own text in the annotation, as the next apply will read it.
 pub fn with_annotation(tree: &Value) -> Value {
-    let mut plain = tree.clone();
-    machinery::tree::remove(&mut plain, "metadata.creationTimestamp");
-    let annotations = machinery::tree::map_mut(&mut plain, "metadata.annotations");
-    annotations.remove(LAST_APPLIED);
+    let mut plain = bare(tree);
     let text = format!("{plain}\n");
     machinery::meta::set_annotation(&mut plain, LAST_APPLIED, &text);
+    plain
+}
+
+/// The object as the annotation holds it: with annotations, even if there are none, or a comparison with an earlier
+/// text would take all of them away.
+fn bare(tree: &Value) -> Value {
+    let mut plain = tree.clone();
+    machinery::tree::remove(&mut plain, "metadata.creationTimestamp");
+    machinery::tree::map_mut(&mut plain, "metadata.annotations").remove(LAST_APPLIED);
     plain
 }
 
