@@ -217,8 +217,14 @@ pub async fn delete(session: &Session, found: &Found, plan: &Plan) -> Result {
         DryRun::Client => " (dry run)",
         DryRun::Server => " (server dry run)",
     };
-    println!("{} \"{}\" {forced}deleted{dry}", found.served.singular_qualified(), found.name());
+    let from = from_namespace(&found.namespace());
+    println!("{} \"{}\" {forced}deleted{from}{dry}", found.served.singular_qualified(), found.name());
     Ok(())
+}
+
+/// What newer releases say after "deleted" (1.34 on, kubernetes/kubernetes#126619).
+pub fn from_namespace(namespace: &str) -> String {
+    if namespace.is_empty() { String::new() } else { format!(" from {namespace} namespace") }
 }
 
 /// Until the object is gone, or another one has its name.

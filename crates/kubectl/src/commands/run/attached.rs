@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::io::Write;
 
 use crate::commands::attach::{self, Wanted};
+use crate::commands::delete::from_namespace;
 use crate::discovery::Served;
 use crate::failure::{Failure, Result, error};
 use crate::flags;
@@ -97,7 +98,8 @@ pub async fn remove(session: &Session, matches: &ArgMatches, served: &Served, tr
         deleted => deleted?,
     };
     if !flags::is_set(matches, "quiet") {
-        println!("{} {name:?} deleted", served.singular_qualified());
+        let from = from_namespace(namespace);
+        println!("{} {name:?} deleted{from}", served.singular_qualified());
     }
     Ok(())
 }
