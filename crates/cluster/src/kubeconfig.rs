@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 
+use crate::turn;
+
 /// The file that `kubectl config` would write: the first of `$KUBECONFIG`, or `~/.kube/config`.
 pub fn user_file() -> Result<PathBuf> {
     if let Some(list) = std::env::var_os("KUBECONFIG").filter(|v| !v.is_empty())
@@ -29,6 +31,7 @@ pub fn context_name(cluster: &str) -> String {
 /// Puts the administrator's entries of `from` in under `context` and makes it the current one.
 pub fn merge(file: &Path, context: &str, from: &Path) -> Result<()> {
     let admin = read(from)?.ok_or_else(|| anyhow!("{} is not there", from.display()))?;
+    let _turn = turn::take(folder(file))?;
     let mut config = read(file)?.unwrap_or_else(empty);
     let first = |list: &str, field: &str| admin[list][0][field].clone();
     set(&mut config, "clusters", json!({"name": context, "cluster": first("clusters", "cluster")}));
@@ -40,6 +43,10 @@ pub fn merge(file: &Path, context: &str, from: &Path) -> Result<()> {
 
 /// Takes the entries of `context` out; a file that is not there has none.
 pub fn remove(file: &Path, context: &str) -> Result<()> {
+    if !file.exists() {
+        return Ok(());
+    }
+    let _turn = turn::take(folder(file))?;
     let Some(mut config) = read(file)? else { return Ok(()) };
     let before = config.clone();
     for list in ["clusters", "users", "contexts"] {
@@ -85,11 +92,43 @@ fn read(file: &Path) -> Result<Option<Value>> {
     Ok(Some(parsed))
 }
 
+/// Locked while the file is read and written: clusters that come up together must all be in it.
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn write(file: &Path, config: &Value) -> Result<()> {
-    let folder = file.parent().ok_or_else(|| anyhow!("{} has no folder", file.display()))?;
-    fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     let staged = file.with_extension("kybern-new");
     let mut out = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&staged)?;
     out.write_all(machinery::yaml::emit(config).as_bytes()).with_context(|| format!("write {}", staged.display()))?;
     fs::rename(&staged, file).with_context(|| format!("rename {}", staged.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_that_come_up_together_are_all_in_it() {
+        let root = std::env::temp_dir().join(format!("kybern-kubeconfig-{}", std::process::id()));
+        fs::create_dir_all(&root).unwrap();
+        let (file, admin) = (root.join("config"), root.join("admin"));
+        let of = |field: &str| json!([{"name": "x", field: {"a": "b"}}]);
+        write(&admin, &json!({"clusters": of("cluster"), "users": of("user"), "contexts": of("context")})).unwrap();
+        let names: Vec<String> = (0..16).map(|n| format!("kybern-{n}")).collect();
+        std::thread::scope(|scope| {
+            for name in &names {
+                scope.spawn(|| merge(&file, name, &admin).unwrap());
+            }
+        });
+        assert!(names.iter().all(|name| has(&file, name).unwrap()));
+        std::thread::scope(|scope| {
+            for name in &names[1..] {
+                scope.spawn(|| remove(&file, name).unwrap());
+            }
+        });
+        assert!(has(&file, &names[0]).unwrap());
+        assert!(names[1..].iter().all(|name| !has(&file, name).unwrap()));
+        fs::remove_dir_all(&root).unwrap();
+    }
 }
