@@ -1,19 +1,15 @@
 //! Automation: `cargo xtask up|test|e2e|images|kills|lifecycle|start|leftovers`. It may call other programs; the product may not.
 
-mod bed;
 mod e2e;
 mod images;
-mod kills;
 mod leftovers;
 mod licences;
-mod lifecycle;
 mod packages;
-mod pods;
 mod product;
 mod shell;
-mod start;
 mod tally;
 mod test;
+mod trials;
 mod up;
 
 use anyhow::{Result, bail};
@@ -38,10 +34,9 @@ fn main() -> Result<()> {
         ["e2e", filter] => e2e::run(filter),
         ["images"] => images::build(images::DEFAULT_DIR.as_ref()),
         ["images", dir] => images::build(dir.as_ref()),
-        ["kills"] => kills::run(kills::DEFAULT),
-        ["kills", count] => kills::run(count.parse()?),
-        ["lifecycle"] => lifecycle::run(),
-        ["start"] => start::run(),
+        ["kills"] => trials::run(&["kills", trials::KILLS]),
+        ["kills", count] => trials::run(&["kills", count]),
+        [trial @ ("lifecycle" | "start")] => trials::run(&[trial]),
         ["leftovers"] => leftovers::run(),
         _ => bail!("{USAGE}"),
     }

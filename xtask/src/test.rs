@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::tally::Tally;
-use crate::{e2e, images, leftovers, licences, packages};
+use crate::{e2e, images, leftovers, licences, packages, trials};
 
 /// Runs all checks; the last line says how many passed, failed and were skipped.
 pub fn run() -> Result<()> {
@@ -21,6 +21,8 @@ pub fn run() -> Result<()> {
     step("images", &mut tally, |_| images::build(images::DEFAULT_DIR.as_ref()));
     step("unit", &mut tally, unit);
     step("leftovers", &mut tally, |_| leftovers::run());
+    step("kills", &mut tally, |_| trials::run(&["kills", trials::KILLS]));
+    step("lifecycle", &mut tally, |_| trials::run(&["lifecycle"]));
     step("e2e", &mut tally, |tally| {
         *tally += e2e::suites("")?;
         Ok(())

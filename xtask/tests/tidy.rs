@@ -33,6 +33,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("kubectl", 6),
     ("kybern", 7),
     ("sim", 7),
+    ("trials", 7),
 ];
 
 /// The hands never heard of Kubernetes.
@@ -160,6 +161,14 @@ fn every_arrow_points_down() {
         }
     }
     check(problems);
+}
+
+#[test]
+fn automation_builds_where_nothing_is_installed_yet() {
+    let manifest = fs::read_to_string(root().join("xtask/Cargo.toml")).unwrap();
+    let ours = named_dependencies(&manifest).into_iter().filter(|d| FLOORS.iter().any(|(name, _)| name == d));
+    assert_eq!(ours.collect::<Vec<_>>(), ["suite"]);
+    assert_eq!(dependencies()["suite"], ["machinery"]);
 }
 
 /// The names in all sections of a manifest that list dependencies.

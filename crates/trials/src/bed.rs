@@ -1,4 +1,4 @@
-//! A cluster of a check's own: in network and mount namespaces that go when the check ends, under a home of its own.
+//! A cluster of a trial's own, under a home of its own.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -9,32 +9,8 @@ use client::Client;
 use client::https::Https;
 use cluster::home::Home;
 
-use crate::{images, packages, product, shell};
-
-/// Set in the inner process, which is in the namespaces; holds the executable under test.
-const BINARY: &str = "KYBERN_CHECK_BINARY";
-
-/// Runs `check` with the release binary in namespaces of its own: this program, called again with `words`.
-pub fn apart(words: &[&str], check: impl AsyncFnOnce(PathBuf) -> Result<()>) -> Result<()> {
-    if let Some(binary) = std::env::var_os(BINARY) {
-        shell::output("ip", &["link", "set", "lo", "up"], Path::new("/"))?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-        return runtime.block_on(check(binary.into()));
-    }
-    packages::ensure(packages::TEST)?;
-    images::build(images::DEFAULT_DIR.as_ref())?;
-    let binary = product::build()?;
-    // The namespaces go when the last process in them does.
-    let status = Command::new("unshare")
-        .args(["--net", "--mount", "--propagation", "private", "--"])
-        .arg(shell::this_program())
-        .args(words)
-        .env(BINARY, &binary)
-        .stdin(Stdio::null())
-        .status()
-        .context("unshare")?;
-    if status.success() { Ok(()) } else { bail!("xtask {} in its namespaces: {status}", words.join(" ")) }
-}
+/// Where `cargo xtask images` puts the test images.
+const IMAGES: &str = "KYBERN_TRIAL_IMAGES";
 
 /// One cluster and its folders.
 #[derive(Clone)]
@@ -81,7 +57,8 @@ impl Bed {
 
     /// Loads a test image: `nginx`.
     pub fn load(&self, image: &str) -> Result<()> {
-        let file = Path::new(images::DEFAULT_DIR).join(format!("{image}.tar"));
+        let images = std::env::var_os(IMAGES).with_context(|| format!("{IMAGES} is not set"))?;
+        let file = Path::new(&images).join(format!("{image}.tar"));
         self.kybern(&["image", "load", &file.to_string_lossy()]).map(drop)
     }
 

@@ -25,12 +25,8 @@ const ROUNDS: usize = 3;
 const AT_ONCE: usize = 8;
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Measures in namespaces of its own, and prints.
-pub fn run() -> Result<()> {
-    crate::bed::apart(&["start"], async |binary| inside(binary).await)
-}
-
-async fn inside(binary: PathBuf) -> Result<()> {
+/// Measures and prints.
+pub async fn run(binary: PathBuf) -> Result<()> {
     Bed::with(binary, "start", async |bed| measure(bed).await).await
 }
 

@@ -22,8 +22,6 @@ use tokio::sync::watch;
 
 use crate::bed::Bed;
 
-/// How many kills where nobody says.
-pub const DEFAULT: usize = 100;
 const CLUSTER: &str = "kills";
 const SEED: &str = "KYBERN_KILLS_SEED";
 const WRITERS: usize = 4;
@@ -36,12 +34,8 @@ pub struct Signals {
     pub over: watch::Sender<bool>,
 }
 
-/// Kills so many times, in namespaces of its own.
-pub fn run(kills: usize) -> Result<()> {
-    crate::bed::apart(&["kills", &kills.to_string()], async |binary| inside(binary, kills).await)
-}
-
-async fn inside(binary: PathBuf, kills: usize) -> Result<()> {
+/// Kills so many times.
+pub async fn run(binary: PathBuf, kills: usize) -> Result<()> {
     let seed = match std::env::var(SEED) {
         Ok(text) => text.parse().with_context(|| format!("{SEED}={text}"))?,
         Err(_) => (client::World::real().random)(),

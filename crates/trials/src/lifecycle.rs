@@ -18,12 +18,8 @@ use crate::pods;
 const NAMESPACE: &str = "default";
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
-/// Runs all of it in namespaces of its own.
-pub fn run() -> Result<()> {
-    crate::bed::apart(&["lifecycle"], async |binary| inside(binary).await)
-}
-
-async fn inside(binary: PathBuf) -> Result<()> {
+/// Runs all of it.
+pub async fn run(binary: PathBuf) -> Result<()> {
     Bed::with(binary, "first", async |bed| {
         stopped_and_started(bed).await.context("down and up")?;
         started_twice_at_once(bed).context("up twice at once")?;
