@@ -2,7 +2,7 @@
 
 use control::Index;
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::owner::controller_of;
@@ -12,6 +12,10 @@ pub static PODS_BY_OWNER: Index<Pod> = Index { name: "pods-by-owner", values: |p
 
 /// ReplicaSets by the uid of their controller; those without one under [`orphans`] of their namespace.
 pub static SETS_BY_OWNER: Index<ReplicaSet> = Index { name: "sets-by-owner", values: |set| by_owner(&set.metadata) };
+
+/// ReplicationControllers by the uid of their controller; those without one under [`orphans`] of their namespace.
+pub static CONTROLLERS_BY_OWNER: Index<ReplicationController> =
+    Index { name: "controllers-by-owner", values: |controller| by_owner(&controller.metadata) };
 
 /// Pods by the node that they are bound to; unbound ones under the empty name.
 pub static PODS_BY_NODE: Index<Pod> = Index {

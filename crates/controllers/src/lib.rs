@@ -8,6 +8,7 @@ mod indexes;
 mod owner;
 mod partial;
 mod pods;
+mod replicas;
 mod status;
 
 pub mod account_token;
@@ -19,6 +20,7 @@ pub mod node_ipam;
 pub mod node_lifecycle;
 pub mod pod_gc;
 pub mod replicaset;
+pub mod replication_controller;
 pub mod root_ca;
 pub mod service;
 pub mod service_account;
@@ -47,6 +49,7 @@ pub fn table(config: &Config) -> Result<Vec<Arc<dyn Controller>>, String> {
         Arc::new(node_lifecycle::NodeLifecycle),
         Arc::new(node_lifecycle::eviction::TaintEviction),
         Arc::new(replicaset::ReplicaSets),
+        Arc::new(replication_controller::ReplicationControllers),
         Arc::new(deployment::Deployments),
         Arc::new(service::slices::EndpointSlices),
         Arc::new(service::endpoints::EndpointsOfServices),

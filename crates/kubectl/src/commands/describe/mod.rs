@@ -72,6 +72,7 @@ const DESCRIBERS: &[Describer] = &[
     Describer { group: "", kind: "PersistentVolume", describe: |s| Box::pin(storage::volume(s)) },
     Describer { group: "", kind: "PersistentVolumeClaim", describe: |s| Box::pin(storage::claim(s)) },
     Describer { group: "", kind: "Pod", describe: |s| Box::pin(pod::describe(s)) },
+    Describer { group: "", kind: "ReplicationController", describe: |s| Box::pin(replicaset::describe(s)) },
     Describer { group: "", kind: "ResourceQuota", describe: |s| Box::pin(quota::quota(s)) },
     Describer { group: "", kind: "Secret", describe: |s| Box::pin(secret_configmap::secret(s)) },
     Describer { group: "", kind: "Service", describe: |s| Box::pin(service::describe(s)) },

@@ -1,4 +1,4 @@
-//! A ReplicaSet, and the count of a controller's pods.
+//! A ReplicaSet or ReplicationController, and the count of a controller's pods.
 
 use client::Options;
 use serde_json::Value;
@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::page::{Page, number, shown};
 use super::{Subject, deployment, events, pod, template};
 use crate::failure::Result;
+use crate::print::table::labels_text;
 use crate::select;
 
 pub async fn describe(subject: &Subject<'_>) -> Result<Page> {
@@ -14,7 +15,7 @@ pub async fn describe(subject: &Subject<'_>) -> Result<Page> {
     let mut page = Page::default();
     page.field(0, "Name", shown(&meta["name"]));
     page.field(0, "Namespace", shown(&meta["namespace"]));
-    page.field(0, "Selector", template::selector(&spec["selector"]));
+    page.field(0, "Selector", selector(set));
     page.labels("Labels", &meta["labels"]);
     page.annotations("Annotations", &meta["annotations"]);
     pod::controlled_by(&mut page, set);
@@ -30,10 +31,19 @@ pub async fn describe(subject: &Subject<'_>) -> Result<Page> {
     Ok(page)
 }
 
+/// In one line; that of a ReplicationController is a map.
+fn selector(keeper: &Value) -> String {
+    let selector = &keeper["spec"]["selector"];
+    match keeper["kind"].as_str() {
+        Some("ReplicationController") => labels_text(selector),
+        _ => template::selector(selector),
+    }
+}
+
 /// `3 Running / 0 Waiting / 0 Succeeded / 0 Failed`, of the pods that this object controls.
 pub async fn pods_status(subject: &Subject<'_>) -> Result<String> {
     let served = subject.session.discovery().await?.of_kind("v1", "Pod")?;
-    let label_selector = template::selector(&subject.tree["spec"]["selector"]);
+    let label_selector = selector(subject.tree);
     let options = Options { label_selector, ..Options::default() };
     let list = select::list(subject.session, served, machinery::meta::namespace(subject.tree), options).await?;
     let uid = machinery::meta::uid(subject.tree);
