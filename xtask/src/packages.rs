@@ -9,6 +9,8 @@ use crate::shell;
 
 /// For the build: libseccomp as a static library, and a C compiler for the cryptography.
 pub const BUILD: &[&str] = &["libseccomp-dev", "gcc", "libc6-dev", "make"];
+/// To ask the application that `up` runs.
+pub const UP: &[&str] = &["curl"];
 /// For the tests besides: network tools, a registry to pull from, a DNS client.
 pub const TEST: &[&str] =
     &["iproute2", "nftables", "util-linux", "curl", "bind9-dnsutils", "procps", "docker-registry", "skopeo"];

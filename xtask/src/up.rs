@@ -11,6 +11,7 @@ const IMAGE: &str = "kybern.io/hello:latest";
 /// Builds, brings the cluster up, runs the hello application and prints where it answers.
 pub fn run() -> Result<()> {
     packages::ensure(packages::BUILD)?;
+    packages::ensure(packages::UP)?;
     let kybern = product::build()?;
     let kybern = kybern.to_string_lossy();
     shell::run(&kybern, &["up"])?;
