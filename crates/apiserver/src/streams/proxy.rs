@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http::header::LOCATION;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use machinery::request::{Content, List, Request as ApiRequest, Verb};
 use machinery::status::Status;
 use serde_json::Value;
@@ -31,10 +31,14 @@ pub async fn answer(
     path: ResourcePath,
     incoming: Came,
 ) -> Result<Response<Body>, Status> {
-    if path.rest.is_empty() && call.method == http::Method::GET {
-        return Ok(to_slash(&call));
-    }
     let id = id(&path)?;
+    let incoming = incoming.take()?;
+    let query = incoming.uri().query().unwrap_or_default().to_owned();
+    let upgrades = relay::wants_upgrade(&call.headers);
+    let reads = matches!(call.method, Method::GET | Method::HEAD);
+    if reads && !upgrades && path.rest.is_empty() {
+        return Ok(to_slash(&call.path, &query));
+    }
     let (stream, authority) = match path.resource.as_str() {
         "nodes" => {
             let kubelet = target::kubelet(door, &id.name).await?;
@@ -54,11 +58,9 @@ pub async fn answer(
     let raw = call.path.as_str();
     // The rest of the path goes on as the client escaped it.
     let rest = raw.find("/proxy/").map_or("/", |at| &raw[at + "/proxy".len()..]);
-    let incoming = incoming.take()?;
-    let query = incoming.uri().query().unwrap_or_default().to_owned();
     let mut request = relay::with_headers(relay::request(&call.method, rest, &query, &authority), &call.headers);
     forwarded(&mut request, &call);
-    if relay::wants_upgrade(&call.headers) {
+    if upgrades {
         return relay::upgrade(stream, request, incoming, &call.connection).await;
     }
     let length = incoming.headers().get(http::header::CONTENT_LENGTH).cloned();
@@ -73,10 +75,11 @@ pub async fn answer(
 }
 
 /// Relative links in what is proxied work only below a slash.
-fn to_slash(call: &Call) -> Response<Body> {
+fn to_slash(path: &str, query: &str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = http::StatusCode::MOVED_PERMANENTLY;
-    if let Ok(place) = HeaderValue::from_str(&format!("{}/", call.path)) {
+    let mark = if query.is_empty() { "" } else { "?" };
+    if let Ok(place) = HeaderValue::from_str(&format!("{path}/{mark}{query}")) {
         response.headers_mut().insert(LOCATION, place);
     }
     response

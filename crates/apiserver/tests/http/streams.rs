@@ -179,4 +179,10 @@ async fn a_nodes_proxy_leads_to_its_kubelet() {
         (got.code, &got.headers["location"]),
         (301, &"/api/v1/namespaces/default/pods/p/proxy/".parse().unwrap())
     );
+    let head = request("HEAD", "/api/v1/namespaces/default/pods/p/proxy?a=b", "text/plain", "");
+    let got = server.send(&As::Admin, head).await;
+    assert_eq!(
+        (got.code, &got.headers["location"]),
+        (301, &"/api/v1/namespaces/default/pods/p/proxy/?a=b".parse().unwrap())
+    );
 }
