@@ -10,6 +10,7 @@ mod dial;
 mod options;
 mod proxy;
 mod relay;
+mod rewrite;
 mod target;
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use machinery::request::{Content, List, Request as ApiRequest, Verb};
 use machinery::status::Status;
 use serde_json::Value;
 
+use super::rewrite::{self, Place};
 use super::{dial, relay, target};
 use crate::door::{Call, Door};
 use crate::identity;
@@ -55,9 +56,9 @@ pub async fn answer(
         "pods" => to(&id, pod(door, &path, &id).await?).await?,
         _ => to(&id, service(door, &path, &id).await?).await?,
     };
-    let raw = call.path.as_str();
-    // The rest of the path goes on as the client escaped it.
-    let rest = raw.find("/proxy/").map_or("/", |at| &raw[at + "/proxy".len()..]);
+    let (prefix, rest) = parts(&call.path, &path);
+    let client = call.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let place = Place { prefix: prefix.to_owned(), hosts: [authority.clone(), client.to_owned()] };
     let mut request = relay::with_headers(relay::request(&call.method, rest, &query, &authority), &call.headers);
     forwarded(&mut request, &call);
     if upgrades {
@@ -70,8 +71,16 @@ pub async fn answer(
     }
     let response = relay::send(stream, request).await;
     response
-        .map(|response| relay::passed_on(response, &call.connection))
+        .map(|response| rewrite::response(relay::passed_on(response, &call.connection), place))
         .map_err(|s| Status::unavailable(format!("error trying to reach service: {}", s.message)))
+}
+
+/// The path up to `…/proxy`, and the rest of it, which goes on as the client escaped it.
+fn parts<'a>(raw: &'a str, path: &ResourcePath) -> (&'a str, &'a str) {
+    // /api/v1/nodes/NAME/proxy/ and /api/v1/namespaces/NAMESPACE/pods/NAME/proxy/
+    let slashes = if path.namespace.is_empty() { 5 } else { 7 };
+    let at = raw.match_indices('/').nth(slashes).map_or(raw.len(), |(at, _)| at);
+    (&raw[..at], if at == raw.len() { "/" } else { &raw[at..] })
 }
 
 /// Relative links in what is proxied work only below a slash.
@@ -92,6 +101,9 @@ fn forwarded<B>(request: &mut Request<B>, call: &Call) {
     }
     if let Some(host) = host {
         request.headers_mut().insert("x-forwarded-host", host);
+    }
+    if let Ok(uri) = HeaderValue::from_str(&call.path) {
+        request.headers_mut().insert("x-forwarded-uri", uri);
     }
     request.headers_mut().insert("x-forwarded-proto", HeaderValue::from_static("https"));
 }

@@ -163,11 +163,19 @@ async fn a_nodes_proxy_leads_to_its_kubelet() {
         let asked = head(&mut kubelet).await;
         let mut body = [0; 4];
         kubelet.read_exact(&mut body).await.unwrap();
-        kubelet.write_all(b"HTTP/1.1 418 odd\r\nx-own: 1\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        kubelet
+            .write_all(
+                b"HTTP/1.1 418 odd\r\nx-own: 1\r\ncontent-type: text/html\r\ncontent-length: 12\r\n\r\n<a href='/'>",
+            )
+            .await
+            .unwrap();
         (asked, body)
     });
     let got = server.send(&As::Admin, request("POST", "/api/v1/nodes/n1/proxy/a%20b/?c=d", "text/plain", "body")).await;
-    assert_eq!((got.code, &got.body[..], &got.headers["x-own"]), (418, &b"ok"[..], &"1".parse().unwrap()));
+    assert_eq!(
+        (got.code, &got.body[..], &got.headers["x-own"]),
+        (418, &b"<a href='/api/v1/nodes/n1/proxy/'>"[..], &"1".parse().unwrap())
+    );
     let (asked, body) = kubelet.await.unwrap();
     assert!(asked.starts_with("POST /a%20b/?c=d HTTP/1.1\r\n"), "{asked}");
     assert!(asked.contains("x-forwarded-for: 127.0.0.1"), "{asked}");
