@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
 
-/// Held until dropped.
+/// Held until dropped, or until its holder removes the folder: that must be the last thing done.
 pub struct Turn {
     _folder: File,
 }
@@ -48,8 +48,8 @@ mod tests {
                     for _ in 0..50 {
                         let turn = take(&folder).unwrap();
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
-                        std::fs::remove_dir(&folder).unwrap();
                         inside.fetch_sub(1, Ordering::SeqCst);
+                        std::fs::remove_dir(&folder).unwrap();
                         drop(turn);
                     }
                 });

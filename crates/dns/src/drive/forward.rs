@@ -26,12 +26,17 @@ use crate::plan::wire::{Query, UDP_BYTES_MIN};
 /// After that the next server (or the only one again) is asked, too.
 const NEXT_MS: u64 = 500;
 /// A client hears that there is no answer after at most this.
-const DEADLINE_MS: u64 = 2_000;
+pub const DEADLINE_MS: u64 = 2_000;
 const ATTEMPTS_MAX: usize = 4;
 /// Questions under way; more are refused at once.
 const QUESTIONS_MAX: usize = 1_024;
 
 type Pending = Arc<OnceCell<Outcome>>;
+
+enum Joined {
+    Known(Outcome),
+    Pending(Pending),
+}
 
 pub struct Forwarder {
     state: Mutex<State>,
@@ -66,7 +71,10 @@ impl Forwarder {
 
     /// Asks; `None` if nobody answers in time. `packet` is the client's query.
     pub async fn ask(&self, question: &Question, packet: &[u8]) -> Outcome {
-        let pending = self.join(question)?;
+        let pending = match self.join(question)? {
+            Joined::Known(outcome) => return outcome,
+            Joined::Pending(pending) => pending,
+        };
         // Whoever comes first asks for all; if that client goes away, the next one takes over.
         let outcome = pending.get_or_init(|| self.resolve(question, packet)).await.clone();
         let mut state = self.state();
@@ -77,16 +85,20 @@ impl Forwarder {
         outcome
     }
 
-    fn join(&self, question: &Question) -> Option<Pending> {
+    fn join(&self, question: &Question) -> Option<Joined> {
         let mut state = self.state();
+        // Since the caller looked, another client may have got the answer.
+        if let Some((outcome, _)) = state.cache.get(question, self.now_ms()) {
+            return Some(Joined::Known(outcome));
+        }
         if state.under_way.len() >= QUESTIONS_MAX {
             // Left behind by clients that went away.
             state.under_way.retain(|_, pending| Arc::strong_count(pending) > 1);
         }
         match state.under_way.get(question) {
-            Some(pending) => Some(pending.clone()),
+            Some(pending) => Some(Joined::Pending(pending.clone())),
             None if state.under_way.len() >= QUESTIONS_MAX => None,
-            None => Some(state.under_way.entry(question.clone()).or_default().clone()),
+            None => Some(Joined::Pending(state.under_way.entry(question.clone()).or_default().clone())),
         }
     }
 
