@@ -63,7 +63,11 @@ fn status(
             shown(cx, container, c, previous.or_else(remembered))
         }
     };
-    if let Some((reason, message)) = waits(cx, container, newest, sort, wake) {
+    let waits = waits(cx, container, newest, sort, wake);
+    if let Some(kept) = old.filter(|old| waits.is_none() && replaced(cx, container, newest, old, sort, wake)) {
+        return kept.clone();
+    }
+    if let Some((reason, message)) = waits {
         let state = out.state.take().unwrap_or_default();
         if state.terminated.is_some() {
             out.last_state = Some(state);
@@ -72,6 +76,25 @@ fn status(
     }
     readiness(cx, container, newest, sort, &mut out);
     out
+}
+
+/// Whether a container was stopped because its definition changed, and a new instance is on its way. It is told as it
+/// was for the moment that this takes: upstream tells nothing between the two, so that a new image is a restart and
+/// not an unready pod.
+fn replaced(
+    cx: &Context,
+    container: &Spec,
+    newest: Option<&Container>,
+    old: &ContainerStatus,
+    sort: Sort,
+    wake: &mut Option<Timestamp>,
+) -> bool {
+    let Some(c) = newest.filter(|c| c.exited() && sort == Sort::Regular && !cx.ending) else { return false };
+    let ran = old.state.as_ref().is_some_and(|state| state.running.is_some());
+    ran && old.container_id == Some(id(cx, c))
+        && c.hash != spec::hash(container)
+        && actions::restarts(cx.pod, newest)
+        && c.finished.is_some_and(|at| first_shown(at, cx.now, wake))
 }
 
 fn waiting(reason: &str, message: Option<String>) -> ContainerState {

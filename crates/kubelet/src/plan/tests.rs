@@ -212,3 +212,25 @@ fn a_plan_never_wakes_before_the_time_that_it_was_made_for() {
         assert!(plan(&pod, &seen, now).wake.unwrap() > now, "{millis} ms");
     }
 }
+
+#[test]
+fn a_container_with_a_new_image_is_not_told_as_stopped_while_it_is_replaced() {
+    let before = pod(json!({"containers": [{"name": "a", "image": "i"}]}));
+    let after = pod(json!({"containers": [{"name": "a", "image": "j"}]}));
+    let mut s = ready(with_sandbox(), &[("a", 1)]);
+    s.containers = vec![container(&before, "a", State::Running, 0, 0)];
+    s.latest = plan(&before, &s, at(0)).status;
+    let running = s.latest.container_statuses.clone();
+    s.containers = vec![container(&before, "a", State::Exited, 0, 0)];
+    let told = plan(&after, &s, at(1)).status;
+    assert_eq!(told.container_statuses, running);
+    assert!(told.conditions.unwrap().iter().all(|c| c.status == "True"));
+    // What takes longer is told, and so is an end that nobody asked for.
+    let late = plan(&after, &s, at(3)).status.container_statuses.unwrap().remove(0);
+    assert!(!late.ready && late.state.unwrap().terminated.is_some());
+    let crashed = plan(&before, &s, at(1)).status.container_statuses.unwrap().remove(0);
+    assert!(!crashed.ready);
+    s.containers.insert(0, container(&after, "a", State::Running, 0, 1));
+    let new = plan(&after, &s, at(1)).status.container_statuses.unwrap().remove(0);
+    assert!(new.ready && new.restart_count == 1 && new.last_state.unwrap().terminated.is_some());
+}
