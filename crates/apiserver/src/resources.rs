@@ -48,7 +48,7 @@ pub async fn answer(
         return Ok(paths::not_found());
     }
     let kind = api::by_plural(&request.group, &request.version, &request.resource);
-    let wanted = accept::wanted(&call.headers)?;
+    let wanted = accept::wanted_of(&call.headers, kind)?;
     let include = Include::parse(call.query.get("includeObject").unwrap_or_default())?;
     if verb == Verb::Watch {
         let reshape = shape::per_event(kind, wanted.shape, include, door.front.registry().world().clone());

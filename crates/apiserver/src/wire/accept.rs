@@ -3,6 +3,8 @@
 //! Source: <https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources>.
 //! Protobuf is read but not written (`docs/gaps.md`).
 
+use api::Kind;
+use api::kind::Held;
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use machinery::request::PatchKind;
@@ -86,6 +88,16 @@ fn clause(text: &str) -> Option<Clause<'_>> {
 /// # Errors
 /// 406 in upstream's words.
 pub fn wanted(headers: &HeaderMap) -> Result<Wanted, Status> {
+    wanted_of(headers, None)
+}
+
+/// The same for objects of a kind: reviews and bindings have no tables.
+///
+/// # Errors
+/// 406 in upstream's words.
+pub fn wanted_of(headers: &HeaderMap, kind: Option<&Kind>) -> Result<Wanted, Status> {
+    let tabular = kind.is_none_or(|kind| kind.held == Held::Stored || !kind.columns.is_empty());
+    let served = |shape: &Shape| tabular || !matches!(shape, Shape::Table | Shape::OldTable);
     let all = clauses(headers);
     if all.is_empty() {
         return Ok(Wanted { encoding: Encoding::Json, shape: Shape::Whole });
@@ -96,7 +108,7 @@ pub fn wanted(headers: &HeaderMap) -> Result<Wanted, Status> {
             () if clause.is(YAML) || clause.is("application/x-yaml") => Encoding::Yaml,
             () => return None,
         };
-        Some(Wanted { encoding, shape: shape(clause)? })
+        Some(Wanted { encoding, shape: shape(clause).filter(served)? })
     });
     found.ok_or_else(not_acceptable)
 }
@@ -175,6 +187,14 @@ mod tests {
         assert_eq!(wanted(&headers(kubectl)).unwrap().shape, Shape::Table);
         let old = "application/json;as=Table;v=v1beta1;g=meta.k8s.io, application/json";
         assert_eq!(wanted(&headers(old)).unwrap().shape, Shape::OldTable);
+        let table = headers("application/json;as=Table;v=v1;g=meta.k8s.io");
+        let kind = |group, plural| api::by_plural(group, "v1", plural);
+        assert!(
+            wanted_of(&table, kind("", "pods")).is_ok() && wanted_of(&table, kind("", "componentstatuses")).is_ok()
+        );
+        let review = kind("authorization.k8s.io", "selfsubjectaccessreviews");
+        assert_eq!(wanted_of(&table, review).unwrap_err().code, 406);
+        assert_eq!(wanted_of(&headers(kubectl), review).unwrap().shape, Shape::Whole);
         let none = "application/json;as=Table;v=v2;g=meta.k8s.io, application/json";
         assert_eq!(wanted(&headers(none)).unwrap().shape, Shape::Whole);
         let client = "application/vnd.kubernetes.protobuf,application/json";
