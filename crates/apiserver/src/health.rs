@@ -78,6 +78,21 @@ pub async fn answer(front: &Front, path: &str, query: &Query, stop: &Cancellatio
     })
 }
 
+/// The results of all checks as the gauges of `/metrics/slis`.
+pub async fn gauges(front: &Front, stop: &CancellationToken) -> String {
+    let mut text = String::from(
+        "# HELP kubernetes_healthcheck [STABLE] This metric records the result of a single healthcheck.\n\
+         # TYPE kubernetes_healthcheck gauge\n",
+    );
+    for (kind, more) in [("healthz", &[][..]), ("livez", &[]), ("readyz", READY_ONLY)] {
+        for (name, check) in CHECKS.iter().chain(more) {
+            let passed = u8::from(run(*check, front, stop).await.is_ok());
+            text.push_str(&format!("kubernetes_healthcheck{{name={name:?},type={kind:?}}} {passed}\n"));
+        }
+    }
+    text
+}
+
 async fn run(check: Check, front: &Front, stop: &CancellationToken) -> Result<(), String> {
     match check {
         Check::Ping | Check::Done => Ok(()),

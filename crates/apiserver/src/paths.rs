@@ -15,6 +15,9 @@ use crate::wire::accept;
 use crate::wire::{Body, answer};
 use crate::{discovery, health, version};
 
+/// Prometheus' text form.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// Authorizes and answers.
 ///
 /// # Errors
@@ -39,8 +42,10 @@ pub async fn answer(door: &Arc<Door>, call: Call, user: User) -> Result<Response
     Ok(match path {
         "" => tree(&json!({"paths": index()})),
         "/version" => tree(&version::info()),
-        "/metrics" => {
-            answer::response(200, "text/plain; version=0.0.4; charset=utf-8", Body::from(door.metrics.text()))
+        "/metrics" => answer::response(200, METRICS, Body::from(door.metrics.text())),
+        "/metrics/slis" => {
+            let gauges = health::gauges(&door.front, &call.connection.stop).await;
+            answer::response(200, METRICS, Body::from(gauges))
         }
         "/api" | "/apis" => discovered(door, &call, path == "/api"),
         "/.well-known/openid-configuration" => {
@@ -106,6 +111,7 @@ fn index() -> Vec<String> {
         "/healthz",
         "/livez",
         "/metrics",
+        "/metrics/slis",
         "/openapi/v2",
         "/openapi/v3",
         "/openapi/v3/",

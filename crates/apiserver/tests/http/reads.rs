@@ -138,3 +138,14 @@ async fn component_statuses_are_deprecated_and_answered() {
     let one = server.get(&As::Admin, "/api/v1/componentstatuses/etcd-0").await.json();
     assert_eq!(one["conditions"][0]["status"], "True");
 }
+
+#[tokio::test]
+async fn checks_are_gauges_too() {
+    let server = Harness::start().await;
+    let got = server.get(&As::Admin, "/metrics/slis").await;
+    let text = String::from_utf8(got.body.to_vec()).unwrap();
+    assert_eq!(got.code, 200);
+    assert!(text.contains("kubernetes_healthcheck{name=\"etcd\",type=\"healthz\"} 1\n"), "{text}");
+    assert!(text.contains("kubernetes_healthcheck{name=\"shutdown\",type=\"readyz\"} 1\n"), "{text}");
+    assert_eq!(server.get(&As::Nobody, "/metrics/slis").await.code, 403);
+}
