@@ -39,6 +39,12 @@ fn a_plain_pod_is_right_and_filled_in() {
 }
 
 #[test]
+fn a_negative_grace_is_a_second() {
+    let object = pod(json!({"containers": [{"name": "c", "image": "i"}], "terminationGracePeriodSeconds": -1}));
+    assert_eq!(object["spec"]["terminationGracePeriodSeconds"], 1);
+}
+
+#[test]
 fn common_mistakes_have_upstreams_messages() {
     let cases = [
         (pod(json!({})), "spec.containers: Required value"),

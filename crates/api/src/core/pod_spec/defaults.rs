@@ -23,6 +23,10 @@ pub fn pod(object: &mut Value) {
     }
     pod_level::fill_in(spec);
     fill::absent(spec, "enableServiceLinks", true);
+    // In a template a negative one stays, and is warned of.
+    if spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|seconds| seconds < 0) {
+        spec.insert("terminationGracePeriodSeconds".into(), json!(1));
+    }
     if spec.get("hostNetwork").and_then(Value::as_bool).unwrap_or(false) {
         for list in ["containers", "initContainers"] {
             for container in fill::maps(spec, list) {
