@@ -141,6 +141,45 @@ fn no_pod_comes_before_the_one_whose_place_it_takes_goes() {
     assert_eq!(status(&world).replicas, Some(4));
 }
 
+/// A turn of the one or the other at random, the template changing meanwhile: at most 5 pods, at least 3 ready.
+#[test]
+fn overlapping_roll_outs_stay_within_their_bounds_in_any_order() {
+    for seed in 1..20_u64 {
+        let mut world = World::default();
+        deploy(&mut world, json!({ "replicas": 4 }));
+        let mut world = world.holds(MINDS, nodes);
+        let (mut stop, mut state) = (Stop::Never, seed);
+        let mut roll = |sides: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % sides
+        };
+        for turn in 0..150 {
+            match roll(8) {
+                0 if turn < 100 => image(&mut world, if roll(2) == 0 { "nginx:2" } else { "nginx:1" }),
+                1 => nodes(&mut world),
+                side => {
+                    let mind = MINDS[usize::from(side > 4)];
+                    let keys: Vec<_> = world.keys(mind).into_iter().collect();
+                    world.turn(mind, &keys[roll(keys.len() as u64) as usize], &mut stop);
+                }
+            }
+            let pods = world.all::<Pod>();
+            let active: Vec<_> = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
+            let is_ready = |pod: &&&std::sync::Arc<Pod>| {
+                let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+                conditions.is_some_and(|all| all[0].status == "True")
+            };
+            let ready = active.iter().filter(is_ready).count();
+            let sizes = sizes(&world);
+            assert!(
+                active.len() <= 5 && ready >= 3,
+                "seed {seed}, turn {turn}: {} pods, {ready} ready of {sizes:?}",
+                active.len()
+            );
+        }
+    }
+}
+
 #[test]
 fn a_roll_back_finds_its_old_set() {
     let mut world = World::default();

@@ -56,7 +56,7 @@ impl Set {
     }
 
     /// Its controller has acted on its size, so that the counts of its status are about that.
-    fn is_observed(&self) -> bool {
+    pub fn is_observed(&self) -> bool {
         let generation = self.seen.as_ref().and_then(|set| set.metadata.generation);
         self.status.observed_generation >= generation
     }

@@ -42,9 +42,13 @@ fn grow(draft: &mut Draft<'_>) {
     }
 }
 
-/// The old sets' sizes: first what is not healthy anyway, then as much as may be unavailable.
+/// The old sets' sizes: first what is not healthy anyway, then as much as may be unavailable. A set that has not acted
+/// on its size may count pods that it took for a former one: then nothing is known, and its next status is waited for.
 fn shrink(draft: &mut Draft<'_>) {
     let Some(new) = &draft.new else { return };
+    if !draft.sets().all(super::draft::Set::is_observed) {
+        return;
+    }
     let min_available = draft.wished() - draft.max_unavailable();
     let new_unavailable = new.replicas - new.lasting();
     let mut unhealthy = draft.total() - min_available - new_unavailable;
