@@ -107,9 +107,14 @@ async fn run(target: Target, container: Container) {
     loop {
         ticks.tick().await;
         let result = once(&target).await;
-        if let Err(output) = &result {
-            let message = format!("{} probe failed: {output}", target.kind.name());
-            cx.recorder.pod(&target.pod, Some(&target.container.name), "Warning", "Unhealthy", message);
+        let name = target.kind.name();
+        let event = match &result {
+            Ok(None) => None,
+            Ok(Some(output)) => Some(("ProbeWarning", format!("{name} probe warning: {output}"))),
+            Err(output) => Some(("Unhealthy", format!("{name} probe failed: {output}"))),
+        };
+        if let Some((reason, message)) = event {
+            cx.recorder.pod(&target.pod, Some(&target.container.name), "Warning", reason, message);
         }
         let verdict = tally.count(&target.probe, result.is_ok());
         if verdict.is_some() && verdict != told {
@@ -121,32 +126,38 @@ async fn run(target: Target, container: Container) {
     }
 }
 
-/// Runs the probe once; the error is what the event says.
-async fn once(target: &Target) -> Result<(), String> {
+/// Runs the probe once. A success may have a warning; that and the error are what the event says.
+async fn once(target: &Target) -> Result<Option<String>, String> {
     let probe = &target.probe;
     let timeout = Duration::try_from(probe::timeout(probe)).unwrap_or_default();
     if let Some(exec) = &probe.exec {
         let command = exec.command.clone().unwrap_or_default();
-        return exec_once(target, command, timeout).await;
+        return exec_once(target, command, timeout).await.map(|()| None);
     }
     if let Some(get) = &probe.http_get {
         let got = http::get_followed(get, &target.container, &target.ip, timeout).await?;
-        return match got.code {
-            200..400 => Ok(()),
-            code => Err(format!("HTTP probe failed with statuscode: {code}")),
-        };
+        return judged(&got);
     }
     if let Some(tcp) = &probe.tcp_socket {
         let host = tcp.host.as_deref().filter(|h| !h.is_empty()).unwrap_or(&target.ip);
         let port = http::port(&tcp.port, &target.container)?;
-        return http::dial(&http::host_port(host, port), timeout).await.map(drop);
+        return http::dial(&http::host_port(host, port), timeout).await.map(|_| None);
     }
     if let Some(GRPCAction { port, service }) = &probe.grpc {
         let port = u16::try_from(*port).map_err(|e| e.to_string())?;
         let address = http::host_port(&target.ip, port);
-        return grpc::check(&address, service.as_deref().unwrap_or_default(), timeout).await;
+        return grpc::check(&address, service.as_deref().unwrap_or_default(), timeout).await.map(|()| None);
     }
     Err("missing probe handler".into())
+}
+
+/// A redirection is left over only when it leads elsewhere: the container answered, and more is not known.
+fn judged(got: &http::Got) -> Result<Option<String>, String> {
+    match got.code {
+        200..300 => Ok(None),
+        300..400 => Ok(Some(format!("Probe terminated redirects, Response body: {}", got.body))),
+        code => Err(format!("HTTP probe failed with statuscode: {code}")),
+    }
 }
 
 async fn exec_once(target: &Target, command: Vec<String>, timeout: Duration) -> Result<(), String> {
@@ -162,5 +173,19 @@ async fn exec_once(target: &Target, command: Vec<String>, timeout: Duration) -> 
             Err(format!("command timed out: {:?} timed out after {seconds}s", command.join(" ")))
         }
         Err(e) => Err(e.message().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leads_elsewhere_is_a_success_with_a_warning() {
+        let got = |code| http::Got { code, body: "moved".into(), location: None };
+        assert_eq!(judged(&got(200)), Ok(None));
+        let warning = "Probe terminated redirects, Response body: moved";
+        assert_eq!(judged(&got(302)), Ok(Some(warning.into())));
+        assert_eq!(judged(&got(404)), Err("HTTP probe failed with statuscode: 404".into()));
     }
 }
