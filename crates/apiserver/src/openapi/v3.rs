@@ -38,7 +38,16 @@ pub fn each(mut take: impl FnMut(String, Value)) {
 /// What all methods of a path share.
 fn places(o: &Operation) -> Value {
     let place = |name: &&str| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "uniqueItems": true}});
-    json!({"parameters": o.places.iter().map(place).collect::<Vec<_>>()})
+    let mut tree = json!({});
+    put_parameters(&mut tree, o.places.iter().map(place).collect());
+    tree
+}
+
+/// No empty list: Go's reader and writer would not give it back.
+fn put_parameters(tree: &mut Value, parameters: Vec<Value>) {
+    if !parameters.is_empty() {
+        tree["parameters"] = parameters.into();
+    }
 }
 
 fn tree(o: &Operation) -> Value {
@@ -52,11 +61,11 @@ fn tree(o: &Operation) -> Value {
     let mut tree = json!({
         "operationId": o.id,
         "tags": [tag(group, version)],
-        "parameters": o.queries.iter().map(query).collect::<Vec<_>>(),
         "responses": {"200": ok, "401": {"description": "Unauthorized"}},
         "x-kubernetes-action": o.action,
         "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": kind},
     });
+    put_parameters(&mut tree, o.queries.iter().map(query).collect());
     if !o.body.is_empty() {
         let schema = json!({"schema": Dialect::V3.reference(&o.body)});
         let media: &[&str] = if o.action == "patch" { PATCH_TYPES } else { &["*/*"] };
