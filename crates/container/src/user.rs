@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+/// Larger ids mean "leave as it is" to the kernel (the process would stay root), or are negative to others.
+const ID_MAX: u32 = i32::MAX as u32;
+
 /// The identity of a process, resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
@@ -43,14 +46,16 @@ pub fn parse(text: &str) -> (Option<String>, Option<String>) {
 pub fn resolve(wish: &Wish, passwd: &str, group: &str) -> Result<User> {
     let entries: Vec<Passwd> = passwd.lines().filter_map(passwd_line).collect();
     let asked = wish.user.as_deref().unwrap_or("0");
-    let entry = entries
-        .iter()
-        .find(|entry| entry.name == asked)
-        .or_else(|| entries.iter().find(|entry| Some(entry.uid) == asked.parse().ok()));
-    let uid = match (entry, asked.parse::<u32>()) {
-        (Some(entry), _) => entry.uid,
-        (None, Ok(uid)) => uid,
-        (None, Err(_)) => {
+    // Digits are a number whatever the image calls its users: a "1000" of its own that is root would deceive the caller.
+    let number = number(asked)?;
+    let entry = entries.iter().find(|entry| match number {
+        Some(number) => entry.uid == number,
+        None => entry.name == asked,
+    });
+    let uid = match (number, entry) {
+        (Some(uid), _) => uid,
+        (None, Some(entry)) => entry.uid,
+        (None, None) => {
             return Err(Error::Invalid(format!("unable to find user {asked}: no matching entries in passwd file")));
         }
     };
@@ -69,16 +74,29 @@ pub fn resolve(wish: &Wish, passwd: &str, group: &str) -> Result<User> {
     }
     groups.sort_unstable();
     groups.dedup();
+    if let Some(id) = [uid].iter().chain(&groups).find(|id| **id > ID_MAX) {
+        return Err(Error::Invalid(format!("user or group id {id} is out of range")));
+    }
     Ok(User { uid, gid, groups, home: entry.map(|entry| entry.home.to_string()).filter(|home| !home.is_empty()) })
 }
 
 fn group_number(asked: &str, group: &str) -> Result<u32> {
-    if let Some(line) = group.lines().filter_map(group_line).find(|line| line.0 == asked) {
-        return Ok(line.1);
+    if let Some(number) = number(asked)? {
+        return Ok(number);
     }
-    asked
-        .parse()
-        .map_err(|_| Error::Invalid(format!("unable to find group {asked}: no matching entries in group file")))
+    let line = group.lines().filter_map(group_line).find(|line| line.0 == asked);
+    line.map(|line| line.1)
+        .ok_or_else(|| Error::Invalid(format!("unable to find group {asked}: no matching entries in group file")))
+}
+
+/// The number that a text is, if it is one. One that is no id is refused, and not taken for a name.
+fn number(text: &str) -> Result<Option<u32>> {
+    let digits = text.trim_start_matches(['+', '-']);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(None);
+    }
+    let number = text.parse().ok().filter(|number| *number <= ID_MAX);
+    number.map(Some).ok_or_else(|| Error::Invalid(format!("user or group id {text} is out of range")))
 }
 
 fn passwd_line(line: &str) -> Option<Passwd<'_>> {
@@ -120,5 +138,18 @@ mod tests {
         assert_eq!(resolve(&wish("1000", None), PASSWD, GROUP).unwrap().gid, 0);
         assert!(resolve(&wish("nobody", None), PASSWD, GROUP).is_err());
         assert_eq!(resolve(&wish("0", Some("logs")), PASSWD, GROUP).unwrap().gid, 4);
+    }
+
+    #[test]
+    fn no_number_becomes_root() {
+        let passwd = "1000:x:0:0::/root:/bin/sh\n4294967296:x:0:0::/:/bin/sh\nall:x:4294967295:4294967295::/:/bin/sh\n";
+        let group = "1000:x:0:\nall:x:4294967295:1000\n";
+        let user = resolve(&wish("1000", Some("1000")), passwd, group).unwrap();
+        assert_eq!((user.uid, user.gid, user.groups, user.home), (1000, 1000, vec![1000], None));
+        // The kernel takes the last number for "do not change".
+        for (user, of) in [("4294967295", None), ("4294967296", None), ("-1", None), ("all", None), ("1", Some("all"))]
+        {
+            assert!(resolve(&wish(user, of), passwd, group).is_err(), "{user} {of:?}");
+        }
     }
 }
