@@ -257,11 +257,13 @@ mod tests {
             || unsafe { libc::syscall(libc::SYS_clone, libc::CLONE_NEWUSER | libc::SIGCHLD, 0, 0, 0, 0) },
             || unsafe { libc::syscall(libc::SYS_clone3, 0, 0) },
             || unsafe { libc::syscall(libc::SYS_socket, libc::AF_VSOCK, libc::SOCK_STREAM, 0) },
+            || unsafe { libc::syscall(libc::SYS_socket, 1_u64 << 32 | libc::AF_VSOCK as u64, libc::SOCK_STREAM, 0) },
+            || unsafe { libc::syscall(libc::SYS_socket, libc::AF_UNIX, libc::SOCK_STREAM, 0) }.min(0),
             || unsafe { libc::syscall(libc::SYS_personality, 0xffff_ffff_u32) },
             || unsafe { libc::syscall(libc::SYS_personality, 1) },
         ]);
         let eperm = libc::EPERM;
-        assert_eq!(errors, [0, eperm, eperm, eperm, eperm, libc::ENOSYS, eperm, 0, eperm]);
+        assert_eq!(errors, [0, eperm, eperm, eperm, eperm, libc::ENOSYS, eperm, eperm, 0, 0, eperm]);
     }
 
     #[test]

@@ -67,6 +67,8 @@ const BY_CAPABILITY: [(&str, &str); 14] = [
 const PERSONALITIES: [u64; 5] = [0x0, 0x8, 0x20000, 0x20008, 0xffff_ffff];
 /// Address family of virtual machine sockets, which would reach the hypervisor.
 const AF_VSOCK: u64 = 40;
+/// `AF_MCTP`, the last that the kernel knows.
+const AF_LAST: u64 = 45;
 /// All `CLONE_NEW*` flags.
 const CLONE_NEW_MASK: u64 = 0x7E02_0000;
 const ENOSYS: u32 = 38;
@@ -80,7 +82,11 @@ pub fn default_profile(capabilities: &BTreeSet<String>) -> Value {
         }
     }
     let mut syscalls = vec![allow(names, json!(null))];
-    syscalls.push(allow(["socket"], json!([{"index": 0, "value": AF_VSOCK, "op": "SCMP_CMP_NE"}])));
+    // All 64 bits are compared and the kernel takes 32: what is not one of the others may still be this one.
+    syscalls.push(allow(["socket"], json!([{"index": 0, "value": AF_VSOCK, "op": "SCMP_CMP_LT"}])));
+    for family in AF_VSOCK + 1..=AF_LAST {
+        syscalls.push(allow(["socket"], json!([{"index": 0, "value": family, "op": "SCMP_CMP_EQ"}])));
+    }
     for domain in PERSONALITIES {
         syscalls.push(allow(["personality"], json!([{"index": 0, "value": domain, "op": "SCMP_CMP_EQ"}])));
     }
