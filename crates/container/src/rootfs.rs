@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Mount, Spec};
-use rustix::fs::{AtFlags, FileType, Mode, makedev, mknodat, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, makedev, mknodat, symlinkat, unlinkat};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags as Propagation, UnmountFlags};
 
@@ -233,6 +233,19 @@ pub fn is_null(handle: BorrowedFd) -> bool {
     let null = makedev(1, 3);
     rustix::fs::fstat(handle)
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == null)
+}
+
+/// The null device of the container that this process is in. What a volume at /dev has under that name may be a link to
+/// a file of /proc that is still writable at this time: it is no standard stream then.
+pub fn null() -> Result<OwnedFd> {
+    let failed = |problem: Errno| Error::io("cannot open /dev/null", problem);
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open("/dev/null", flags, Mode::empty()).map_err(failed)?;
+    if !is_null(opened.as_fd()) {
+        return Err(Error::Refused("/dev/null is not the null device".into()));
+    }
+    rustix::fs::fcntl_setfl(&opened, OFlags::RDWR).map_err(failed)?;
+    Ok(opened)
 }
 
 /// Puts a terminal on /dev/console, where programs look for it.
