@@ -9,10 +9,13 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::Errno;
 use tokio::sync::watch;
 
 use crate::shim;
 
+/// `F_SEAL_EXEC`: the mode's bits for execution stay.
+const SEAL_EXECUTABLE: SealFlags = SealFlags::from_bits_retain(0x20);
 const PAGE_LENGTH: usize = 4096;
 
 /// The executable in memory, sealed against every change. It is copied in the background: the first pod waits for it.
@@ -65,7 +68,12 @@ fn sealed_copy() -> io::Result<File> {
     let mut copy = File::from(rustix::fs::memfd_create("kybern", flags)?);
     copy_in_pages(&mut source, &mut copy)?;
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&copy, seals)?;
+    // A container may run this file as /proc/self/exe, and root in it owns it: nobody may take away that it can be executed.
+    match rustix::fs::fcntl_add_seals(&copy, seals | SEAL_EXECUTABLE) {
+        // Kernels before 6.3 do not know that seal.
+        Err(Errno::INVAL) => rustix::fs::fcntl_add_seals(&copy, seals)?,
+        other => other?,
+    }
     Ok(copy)
 }
 
@@ -78,5 +86,24 @@ fn copy_in_pages(source: &mut File, copy: &mut File) -> io::Result<()> {
             0 => return Ok(()),
             length => copy.write_all(&page[..length])?,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{Mode, fchmod};
+
+    #[test]
+    fn the_copy_stays_executable() {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let probe = rustix::fs::memfd_create("probe", flags).unwrap();
+        if rustix::fs::fcntl_add_seals(&probe, SEAL_EXECUTABLE).is_err() {
+            eprintln!("skipped: the kernel does not know the seal");
+            return;
+        }
+        let copy = sealed_copy().unwrap();
+        assert_eq!(fchmod(&copy, Mode::empty()), Err(Errno::PERM));
+        assert!(rustix::io::write(&copy, b"x").is_err());
     }
 }
