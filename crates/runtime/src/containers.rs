@@ -182,7 +182,7 @@ impl Runtime {
             no_new_privileges: security.no_new_privs,
             seccomp: seccomp(&security, &capabilities)?,
             capabilities,
-            mounts: self.mounts(config, sandbox, security.privileged)?,
+            mounts: self.mounts(config, sandbox, &security)?,
             devices: devices(config, security.privileged)?,
             process_ids: self.process_ids(&security, &sandbox.id)?,
             readonly_rootfs: security.readonly_rootfs,
@@ -199,19 +199,20 @@ impl Runtime {
         &self,
         config: &cri::ContainerConfig,
         sandbox: &record::Sandbox,
-        privileged: bool,
+        security: &cri::LinuxContainerSecurityContext,
     ) -> Result<Vec<spec::Mount>, Refusal> {
         let shm = self.config().shm(&sandbox.id).to_string_lossy().into_owned();
         let shm = if sandbox.namespaces.host_ipc() { "/dev/shm" } else { &shm };
         let has =
             |target: &str| config.mounts.iter().any(|mount| Path::new(&mount.container_path) == Path::new(target));
-        let mut mounts = choose::system_mounts(privileged, Some(shm));
+        let mut mounts = choose::system_mounts(security.privileged, Some(shm));
         mounts.retain(|mount| !has(&mount.target));
+        let access = if security.readonly_rootfs { "ro" } else { "rw" };
         for file in ["hostname", "hosts", "resolv.conf"] {
             let target = format!("/etc/{file}");
             if !has(&target) {
                 let source = self.config().sandbox_dir(&sandbox.id).join(file).to_string_lossy().into_owned();
-                let options = ["rbind", "rprivate", "rw"].map(str::to_string).to_vec();
+                let options = ["rbind", "rprivate", access].map(str::to_string).to_vec();
                 mounts.push(spec::Mount { source, target, kind: "bind".into(), options });
             }
         }

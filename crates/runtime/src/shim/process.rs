@@ -1,7 +1,10 @@
 //! Processes and signals of a shim: forking helpers, hearing of the dead, the clock. Not here: what is done in a child.
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// The user and group of a process that needs none, as that of upstream's pause image.
+const NOBODY: libc::uid_t = 65_535;
 
 /// Nanoseconds since 1970.
 pub fn now() -> i64 {
@@ -77,22 +80,69 @@ pub fn exit(code: i32) -> ! {
 }
 
 /// The first process of a new process id namespace: it only reaps, and ends with this process.
+///
+/// The containers see it, and one with `CAP_SYS_PTRACE` may look into it and act through it: it has no files, no
+/// capabilities and, where the kernel lets it choose, no system calls.
 pub fn fork_pause() -> io::Result<i32> {
+    let (ready, told) = pipe(false)?;
     let flags = libc::CLONE_NEWPID | libc::SIGCHLD;
-    match unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) } as i32 {
-        -1 => Err(io::Error::last_os_error()),
-        0 => unsafe {
+    let pid = match unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) } as i32 {
+        -1 => return Err(io::Error::last_os_error()),
+        0 => {
             unblock_signals();
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
-            // Ignored, the kernel reaps the orphans by itself.
-            libc::signal(libc::SIGCHLD, libc::SIG_IGN);
-            libc::syscall(libc::SYS_close_range, 0, u32::MAX, 0);
-            loop {
-                libc::pause();
-            }
-        },
-        pid => Ok(pid),
+            // Whoever waits reads the end of the pipe.
+            let _ = pause(&told);
+            exit(1)
+        }
+        pid => pid,
+    };
+    drop(told);
+    match rustix::io::retry_on_intr(|| rustix::io::read(&ready, &mut [0; 1]))? {
+        0 => Err(io::Error::other("the process that holds the pod's process ids could not be confined")),
+        _ => Ok(pid),
     }
+}
+
+/// Confines this process, says so, and waits for ever.
+fn pause(told: &OwnedFd) -> io::Result<()> {
+    // Ignored, the kernel reaps the orphans by itself.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    leave_all_files()?;
+    let failed = |outcome: i64| if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
+    unsafe {
+        failed(libc::dup2(told.as_raw_fd(), 0).into())?;
+        failed(libc::syscall(libc::SYS_close_range, 1, u32::MAX, 0))?;
+        let mut never = [0; 2];
+        failed(libc::pipe(never.as_mut_ptr()).into())?;
+        failed(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).into())?;
+        failed(libc::syscall(libc::SYS_setgroups, 0, 0))?;
+        failed(libc::syscall(libc::SYS_setresgid, NOBODY, NOBODY, NOBODY))?;
+        failed(libc::syscall(libc::SYS_setresuid, NOBODY, NOBODY, NOBODY))?;
+        failed(libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0).into())?;
+        // After the change of the user, which takes it back.
+        failed(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0).into())?;
+        // Reading and writing stay. Refused where this process is filtered already, which holds it as well.
+        let _ = libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_STRICT, 0, 0, 0);
+        failed(libc::write(0, [1_u8].as_ptr().cast(), 1) as i64)?;
+        loop {
+            let mut byte = 0_u8;
+            libc::read(never[0], (&raw mut byte).cast(), 1);
+        }
+    }
+}
+
+/// Changes the root to an empty folder that cannot be written to, in a mount namespace of this process's own.
+fn leave_all_files() -> io::Result<()> {
+    use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?;
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    rustix::mount::mount("pause", "/proc", "tmpfs", flags, None)?;
+    rustix::process::chdir("/proc")?;
+    // The old root lies on the new one then, and is taken off.
+    rustix::process::pivot_root(".", ".")?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+    Ok(rustix::process::chdir("/")?)
 }
 
 /// Sends a signal; a process that has ended is no error.

@@ -172,3 +172,55 @@ pub async fn host_ports_come_and_go(node: &Node) {
     node.runtime().stop_pod_sandbox(Request::new(request)).await.unwrap();
     run(with_port("fourth", 18080)).await.unwrap();
 }
+
+pub async fn the_holder_of_shared_process_ids_leads_nowhere(node: &Node) {
+    let mut config = node.pod_config("holder");
+    let security = config.linux.as_mut().unwrap().security_context.as_mut().unwrap();
+    let shared = NamespaceOption { pid: NamespaceMode::Pod.into(), ..Default::default() };
+    security.namespace_options = Some(shared.clone());
+    let request = RunPodSandboxRequest { config: Some(config), runtime_handler: String::new() };
+    let pod = node.runtime().run_pod_sandbox(Request::new(request)).await.unwrap().into_inner().pod_sandbox_id;
+    let mut config = node.container_config("sleep 1000");
+    let security = config.linux.as_mut().unwrap().security_context.as_mut().unwrap();
+    security.namespace_options = Some(shared);
+    // Who has this may look into every process that it sees.
+    security.capabilities = Some(Capability { add_capabilities: vec!["SYS_PTRACE".into()], ..Default::default() });
+    let id = node.create(&pod, config).await;
+    node.start(&id).await.unwrap();
+    let script = "ls -A /proc/1/root/ | wc -l; ls /proc/1/fd | wc -l; \
+        grep -E 'Uid|CapPrm|CapInh|NoNewPrivs' /proc/1/status | tr -s '\t ' ' '";
+    let seen = String::from_utf8(node.sh(&id, script).await.stdout).unwrap();
+    let expected =
+        "0\n3\nUid: 65535 65535 65535 65535\nCapInh: 0000000000000000\nCapPrm: 0000000000000000\nNoNewPrivs: 1\n";
+    assert_eq!(seen, expected);
+}
+
+pub async fn null_is_the_containers_own(node: &Node) {
+    let pod = node.pod("null").await;
+    let id = node.run(&pod, "sleep 1000").await;
+    let device = "stat -L -c '%d %i' /proc/self/fd/0 /dev/null | uniq | wc -l; stat -L -c '%d %i' /proc/1/fd/0 /dev/null | uniq | wc -l";
+    assert_eq!(String::from_utf8(node.sh(&id, device).await.stdout).unwrap(), "1\n1\n");
+    // A volume at /dev says what its null is: not a file that is protected only later.
+    let volume = node.folder().join("dev");
+    std::fs::create_dir_all(&volume).unwrap();
+    std::os::unix::fs::symlink("/proc/sys/kernel/core_pattern", volume.join("null")).unwrap();
+    let mut config = node.container_config("readlink /proc/self/fd/0");
+    config.metadata = Some(ContainerMetadata { name: "linked".into(), attempt: 0 });
+    let host_path = volume.to_string_lossy().into_owned();
+    config.mounts = vec![Mount { container_path: "/dev".into(), host_path, ..Default::default() }];
+    // A mask needs the null device too, and could come when it is there again.
+    config.linux.as_mut().unwrap().security_context.as_mut().unwrap().masked_paths.clear();
+    let id = node.create(&pod, config).await;
+    let problem = node.start(&id).await.unwrap_err();
+    assert!(problem.message().contains("cannot open /dev/null"), "{problem}");
+}
+
+pub async fn a_read_only_root_has_read_only_files(node: &Node) {
+    let pod = node.pod("readonly").await;
+    let mut config = node.container_config("sleep 1000");
+    config.linux.as_mut().unwrap().security_context.as_mut().unwrap().readonly_rootfs = true;
+    let id = node.create(&pod, config).await;
+    node.start(&id).await.unwrap();
+    let script = "for file in hostname hosts resolv.conf x; do (: >>/etc/$file) 2>&1 | grep -c 'Read-only'; done";
+    assert_eq!(String::from_utf8(node.sh(&id, script).await.stdout).unwrap(), "1\n1\n1\n1\n");
+}
