@@ -47,9 +47,17 @@ const SYSCTLS_SAFE: [&str; 12] = [
 fn sysctl_forbidden(pod: &Pod) -> Option<Verdict> {
     let context = spec::spec(pod).security_context.as_ref();
     let asked = context.and_then(|c| c.sysctls.as_deref()).unwrap_or_default();
-    let unsafe_one = asked.iter().find(|s| !SYSCTLS_SAFE.contains(&s.name.replace('/', ".").as_str()))?;
-    let message = format!("Pod was rejected: forbidden sysctl: {:?} not allowlisted", unsafe_one.name);
-    Some(Verdict { reason: "SysctlForbidden".into(), message })
+    let host_ipc = spec::spec(pod).host_ipc == Some(true);
+    let why = asked.iter().find_map(|s| match s.name.replace('/', ".") {
+        name if !SYSCTLS_SAFE.contains(&name.as_str()) => Some(format!("{name:?} not allowlisted")),
+        // Without a namespace of the pod's own it would be the host's.
+        name if name.starts_with("net.") && spec::host_network(pod) => {
+            Some(format!("{name:?} not allowed with host net enabled"))
+        }
+        name if name.starts_with("kernel.") && host_ipc => Some(format!("{name:?} not allowed with host ipc enabled")),
+        _ => None,
+    })?;
+    Some(Verdict { reason: "SysctlForbidden".into(), message: format!("Pod was rejected: forbidden sysctl: {why}") })
 }
 
 fn predicate(name: &str, why: &str) -> Verdict {
@@ -187,6 +195,17 @@ mod tests {
             json!({"containers": [], "securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}});
         let verdict = admit(&pod(sysctl), &node(), []).unwrap();
         assert_eq!(verdict.message, "Pod was rejected: forbidden sysctl: \"kernel.msgmax\" not allowlisted");
+        let of_the_host = |field: &str, name: &str| {
+            let sysctls = json!([{"name": name, "value": "1"}]);
+            let spec = json!({"containers": [], field: true, "securityContext": {"sysctls": sysctls}});
+            admit(&pod(spec), &node(), []).map(|verdict| verdict.message)
+        };
+        let told = |text: &str| Some(format!("Pod was rejected: forbidden sysctl: {text} enabled"));
+        let net = "net/ipv4/tcp_syncookies";
+        assert_eq!(of_the_host("hostNetwork", net), told("\"net.ipv4.tcp_syncookies\" not allowed with host net"));
+        assert_eq!(of_the_host("hostPID", net), None);
+        let shm = "kernel.shm_rmid_forced";
+        assert_eq!(of_the_host("hostIPC", shm), told("\"kernel.shm_rmid_forced\" not allowed with host ipc"));
         let small = pod(json!({"containers": []}));
         assert_eq!(admit(&small, &node(), [&small, &small]).unwrap().reason, "OutOfpods");
     }
