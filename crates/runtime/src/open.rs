@@ -2,6 +2,7 @@
 //! Nothing that runs is stopped here.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 
@@ -16,6 +17,7 @@ use crate::shim::protocol::{Answer, Call, ContainerState};
 use crate::state::{Container, Sandbox, State};
 use crate::{Config, Inner, Runtime, blocking, events, filters, internal, now, sandbox_files, shim, spawn, streaming};
 
+const FOLDER_MODE: u32 = 0o700;
 /// Exit code of a container whose end nobody saw.
 const KILLED_CODE: i32 = 137;
 
@@ -29,6 +31,10 @@ impl Runtime {
             config.run.join("netns"),
         ] {
             fs::create_dir_all(folder)?;
+        }
+        // What root in a container writes, programs that run as their owner among it, is not for other users of the host.
+        for folder in [&config.root, &config.run] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(FOLDER_MODE))?;
         }
         let images = Arc::new(image::Store::open(config.root.join("images"))?);
         let (heard, hearing) = mpsc::unbounded_channel();

@@ -50,6 +50,9 @@ use hands::{Hands, Real};
 use recorder::Recorder;
 use refs::References;
 
+/// As upstream's kubelet has its own.
+const FOLDER_MODE: u32 = 0o750;
+
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
@@ -123,6 +126,13 @@ fn real(config: &Config, version: &VersionResponse) -> Place {
     Place { world: World::real(), machine, hands: Box::new(|cx| Arc::new(Real(cx))) }
 }
 
+/// Pods' secrets and files are not for other users of the host; containers reach theirs by mounts.
+fn keep_private(folder: &str) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::Permissions::from_mode(FOLDER_MODE);
+    std::fs::set_permissions(folder, mode).with_context(|| format!("folder {folder} cannot be closed to others"))
+}
+
 /// Runs the kubelet until `stop`: registers the node, then keeps its pods as the API says. Without a `place` it
 /// stands on this machine.
 ///
@@ -140,6 +150,7 @@ pub async fn run(
     for folder in [&config.folders.kubelet, &config.folders.pod_logs, &config.folders.container_logs] {
         std::fs::create_dir_all(folder).with_context(|| format!("folder {folder} cannot be made"))?;
     }
+    keep_private(&config.folders.kubelet)?;
     let Place { world, machine, hands } = place.unwrap_or_else(|| real(&config, &version));
     let (cx, events) = context(config, client.clone(), runtime, version.runtime_name.clone(), world, &machine);
     let hands = hands(cx.clone());

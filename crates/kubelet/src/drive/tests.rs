@@ -254,3 +254,14 @@ async fn what_is_left_of_a_pod_that_nobody_wants_is_removed() {
     let steps = world.memory.steps.lock().unwrap();
     assert!(!steps.iter().any(|s| matches!(s, Step::Forget)), "the object was gone already");
 }
+
+#[test]
+fn the_kubelets_folder_is_closed_to_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = std::env::temp_dir().join(format!("kubelet-private-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    super::keep_private(folder.to_str().unwrap()).unwrap();
+    assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o7777, 0o750);
+    std::fs::remove_dir(&folder).unwrap();
+    assert!(super::keep_private(folder.to_str().unwrap()).is_err());
+}

@@ -129,3 +129,18 @@ pub async fn limits_and_users_hold(node: &Node) {
     assert!(memory.available_bytes.unwrap().value < 64 << 20);
     assert_eq!(said("ls /sys/class/net | tr '\\n' ' '").await, "eth0 lo");
 }
+
+pub async fn other_users_of_the_host_see_no_files(node: &Node) {
+    use std::os::unix::fs::PermissionsExt;
+    for folder in ["data", "run"] {
+        let folder = node.folder().join(folder);
+        assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o7777, 0o700);
+        // A cluster of an older version has wider ones.
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    node.forget();
+    node.open().await;
+    for folder in ["data", "run"] {
+        assert_eq!(std::fs::metadata(node.folder().join(folder)).unwrap().permissions().mode() & 0o7777, 0o700);
+    }
+}

@@ -44,6 +44,7 @@ fn main() {
         life::containers_outlive_the_runtime,
         life::a_killed_shim_is_buried,
         life::limits_and_users_hold,
+        life::other_users_of_the_host_see_no_files,
         more::too_much_memory_is_reported,
         more::processes_and_memory_are_shared_in_a_pod,
         more::traffic_is_counted,
