@@ -61,6 +61,16 @@ pub fn restrict_v1(folder: &Path, rules: &[LinuxDeviceCgroup]) -> Result<()> {
     Ok(())
 }
 
+/// Without the controller nothing is refused, and a container that may make nodes reads the host's disks.
+pub fn none_to_restrict(rules: &[LinuxDeviceCgroup]) -> Result<()> {
+    match rules.iter().any(|rule| !rule.allow()) {
+        true => {
+            Err(Error::Refused("this machine cannot limit devices: no cgroup hierarchy has that controller".into()))
+        }
+        false => Ok(()),
+    }
+}
+
 /// `c 1:3 rwm`, with `*` for all.
 fn line(rule: &LinuxDeviceCgroup) -> String {
     let kind = match rule.typ() {
@@ -203,6 +213,14 @@ mod tests {
     fn hierarchy() -> Option<&'static Path> {
         let found = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
         found.into_iter().find(|path| path.join("cgroup.subtree_control").exists())
+    }
+
+    #[test]
+    fn what_cannot_be_refused_is_not_promised() {
+        let rule = |allow: bool| serde_json::from_value(serde_json::json!({"allow": allow, "access": "rwm"})).unwrap();
+        assert!(none_to_restrict(&[rule(false), rule(true)]).is_err());
+        assert!(none_to_restrict(&[rule(true)]).is_ok());
+        assert!(none_to_restrict(&[]).is_ok());
     }
 
     #[test]

@@ -123,7 +123,10 @@ pub fn create_leaf(path: &str, resources: &Resources, rules: &[oci_spec::runtime
     make(path, false, resources)?;
     match layout() {
         Layout::V2(root) => devices::restrict(&root.join(path.trim_start_matches('/')), rules),
-        Layout::V1(_) => folder("devices", path).map_or(Ok(()), |folder| devices::restrict_v1(&folder, rules)),
+        Layout::V1(mounts) => match mounts.get("devices") {
+            Some(point) => devices::restrict_v1(&point.join(path.trim_start_matches('/')), rules),
+            None => devices::none_to_restrict(rules),
+        },
     }
 }
 
