@@ -5,7 +5,7 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use oci_spec::runtime::Spec;
@@ -16,8 +16,8 @@ use crate::{Error, Result, cgroup, check, confine, program, rootfs};
 /// What to run, where everything else (user, capabilities, filter, environment) is as the container's spec says.
 pub struct Process<'a> {
     pub bundle: &'a Path,
-    /// The container's first process.
-    pub init: i32,
+    /// The container's first process (a `pidfd`, opened while its number was surely its own).
+    pub init: BorrowedFd<'a>,
     pub args: &'a [String],
     /// Make a terminal: its master side is handed to `send_master`.
     pub terminal: bool,
@@ -35,6 +35,10 @@ pub fn run(process: &Process, failure: OwnedFd, send_master: impl FnOnce(&OwnedF
     if let Some(path) = linux.and_then(|linux| linux.cgroups_path().as_ref()) {
         cgroup::enter(&path.to_string_lossy())?;
     }
+    if let Some(score) = spec.process().as_ref().and_then(|process| process.oom_score_adj()) {
+        // Not every machine lets it be lowered; the container runs without that as well.
+        let _ = fs::write("/proc/self/oom_score_adj", score.to_string());
+    }
     enter_namespaces(process.init, &spec)?;
     // A pid namespace holds for children only. The child's parent is ours: it reaps.
     match fork_sibling()? {
@@ -48,12 +52,7 @@ pub fn run(process: &Process, failure: OwnedFd, send_master: impl FnOnce(&OwnedF
     }
 }
 
-fn enter_namespaces(init: i32, spec: &Spec) -> Result<()> {
-    let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, init, 0) } as i32;
-    if pidfd < 0 {
-        return Err(Error::io("the container's process is gone", std::io::Error::last_os_error()));
-    }
-    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+fn enter_namespaces(init: BorrowedFd, spec: &Spec) -> Result<()> {
     let mut flags =
         libc::CLONE_NEWNS | libc::CLONE_NEWCGROUP | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     let namespaces = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
@@ -63,7 +62,7 @@ fn enter_namespaces(init: i32, spec: &Spec) -> Result<()> {
     if namespaces.is_some_and(own_pids) {
         flags |= libc::CLONE_NEWPID;
     }
-    check(unsafe { libc::setns(pidfd.as_raw_fd(), flags) }, "cannot enter the container's namespaces")
+    check(unsafe { libc::setns(init.as_raw_fd(), flags) }, "cannot enter the container's namespaces")
 }
 
 /// A child of our parent: whoever started us waits for it, as for the container's first process.

@@ -51,6 +51,8 @@ pub struct Config {
     pub user: User,
     pub capabilities: Sets,
     pub no_new_privileges: bool,
+    /// Of every process, extra ones too. `None` leaves it as it is.
+    pub oom_score_adj: Option<i32>,
     /// `None` runs the container unconfined: only when that was asked for.
     pub seccomp: Option<Value>,
     pub mounts: Vec<Mount>,
@@ -101,6 +103,9 @@ fn process(config: &Config) -> Value {
     // Absence is how shims of every version are told no.
     if config.no_new_privileges {
         process["noNewPrivileges"] = json!(true);
+    }
+    if let Some(score) = config.oom_score_adj {
+        process["oomScoreAdj"] = json!(score);
     }
     process
 }
@@ -206,6 +211,7 @@ mod tests {
             user: User::default(),
             capabilities: Sets::default(),
             no_new_privileges: false,
+            oom_score_adj: None,
             seccomp: Some(crate::seccomp::default_profile(&Default::default())),
             mounts: vec![],
             devices: vec![],

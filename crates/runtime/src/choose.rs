@@ -124,6 +124,11 @@ pub fn merged(former: &Resources, update: Resources) -> Resources {
     }
 }
 
+/// How ready the kernel is to kill the container's processes for memory; zero is "not specified".
+pub fn oom_score(wanted: &Resources) -> Option<i32> {
+    i32::try_from(wanted.oom_score_adj).ok().filter(|score| *score != 0)
+}
+
 /// In the CRI zero and empty mean "not specified".
 pub fn limits(wanted: &Resources) -> cgroup::Resources {
     let positive = |value: i64| u64::try_from(value).ok().filter(|value| *value > 0);

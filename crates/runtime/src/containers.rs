@@ -180,6 +180,7 @@ impl Runtime {
             terminal: config.tty,
             user: record.user.clone(),
             no_new_privileges: security.no_new_privs,
+            oom_score_adj: choose::oom_score(&record.resources),
             seccomp: seccomp(&security, &capabilities)?,
             capabilities,
             mounts: self.mounts(config, sandbox, &security)?,
@@ -299,7 +300,7 @@ impl Runtime {
             tty: record.tty,
             cgroup: record.cgroup.clone(),
             shared_root: record.shared_root,
-            oom_score_adj: i32::try_from(record.resources.oom_score_adj).ok().filter(|score| *score != 0),
+            oom_score_adj: choose::oom_score(&record.resources),
         };
         match shim.call(Call::Start(Box::new(start))).await {
             Ok((Answer::Started(started), _)) => {

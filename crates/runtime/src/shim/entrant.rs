@@ -1,6 +1,6 @@
 //! The forked child that enters a container and starts an extra process there. Not here: what the shim keeps of it.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use super::creator::Streams;
@@ -12,7 +12,7 @@ use super::{process, wire};
 const FAILURE_LENGTH_MAX: usize = 4096;
 
 /// Does everything, reports through `result`, and ends the process.
-pub fn main(exec: &Exec, bundle: &Path, init: i32, streams: Streams, result: OwnedFd) -> ! {
+pub fn main(exec: &Exec, bundle: &Path, init: BorrowedFd, streams: Streams, result: OwnedFd) -> ! {
     let outcome = match enter(exec, bundle, init, streams, &result) {
         Ok(pid) => Outcome { pid: Some(pid), error: None },
         Err(problem) => Outcome { pid: None, error: Some(problem) },
@@ -22,7 +22,7 @@ pub fn main(exec: &Exec, bundle: &Path, init: i32, streams: Streams, result: Own
     process::exit(i32::from(sent.is_err()))
 }
 
-fn enter(exec: &Exec, bundle: &Path, init: i32, streams: Streams, result: &OwnedFd) -> Result<i32, String> {
+fn enter(exec: &Exec, bundle: &Path, init: BorrowedFd, streams: Streams, result: &OwnedFd) -> Result<i32, String> {
     let io = |problem: std::io::Error| problem.to_string();
     let null = || std::fs::File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
     for (number, stream) in [streams.stdin, streams.stdout, streams.stderr].into_iter().enumerate() {

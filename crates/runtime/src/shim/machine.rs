@@ -247,7 +247,9 @@ impl Machine {
 
     fn exec(&mut self, connection: u64, request: u64, exec: &Exec) -> Result<(), Refusal> {
         let container = self.running(&exec.container)?;
-        let (bundle, init) = (container.bundle.clone(), container.state.pid);
+        let bundle = container.bundle.clone();
+        // Here: who is not reaped yet keeps the number, and only we reap.
+        let init = process::handle(container.state.pid).map_err(text)?;
         let mut inner = Streams { stdin: None, stdout: None, stderr: None };
         let mut streams = Vec::new();
         if !exec.tty {
@@ -261,7 +263,7 @@ impl Machine {
             (inner.stdout, inner.stderr) = (Some(stdout_inner), Some(stderr_inner));
             streams.extend([(Stream::Stdout, stdout), (Stream::Stderr, stderr)]);
         }
-        let fork = |result| entrant::main(exec, &bundle, init, inner, result);
+        let fork = |result| entrant::main(exec, &bundle, init.as_fd(), inner, result);
         let (socket, child) = fork_reporting(fork).map_err(text)?;
         let work = Work::Exec { exec: exec.exec.clone(), streams };
         self.add_pending(Pending { connection, request, child, socket, master: None, work }).map_err(text)

@@ -145,6 +145,12 @@ fn leave_all_files() -> io::Result<()> {
     Ok(rustix::process::chdir("/")?)
 }
 
+/// A handle of a process that stays its own when the number is another's.
+pub fn handle(pid: i32) -> io::Result<OwnedFd> {
+    let pid = rustix::process::Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?)
+}
+
 /// Sends a signal; a process that has ended is no error.
 pub fn signal(pid: i32, signal: i32) -> io::Result<()> {
     match unsafe { libc::kill(pid, signal) } {

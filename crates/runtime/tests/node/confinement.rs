@@ -224,3 +224,13 @@ pub async fn a_read_only_root_has_read_only_files(node: &Node) {
     let script = "for file in hostname hosts resolv.conf x; do (: >>/etc/$file) 2>&1 | grep -c 'Read-only'; done";
     assert_eq!(String::from_utf8(node.sh(&id, script).await.stdout).unwrap(), "1\n1\n1\n1\n");
 }
+
+pub async fn extra_processes_are_as_ready_to_be_killed(node: &Node) {
+    let pod = node.pod("score").await;
+    let mut config = node.container_config("sleep 1000");
+    let resources = LinuxContainerResources { oom_score_adj: 777, ..Default::default() };
+    config.linux.as_mut().unwrap().resources = Some(resources);
+    let id = node.create(&pod, config).await;
+    node.start(&id).await.unwrap();
+    assert_eq!(node.sh(&id, "cat /proc/1/oom_score_adj /proc/self/oom_score_adj").await.stdout, b"777\n777\n");
+}

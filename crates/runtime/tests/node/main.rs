@@ -38,6 +38,7 @@ fn main() {
         confinement::the_holder_of_shared_process_ids_leads_nowhere,
         confinement::null_is_the_containers_own,
         confinement::a_read_only_root_has_read_only_files,
+        confinement::extra_processes_are_as_ready_to_be_killed,
         life::a_container_prints_and_ends,
         life::a_container_is_stopped_and_removed,
         life::a_wrong_command_is_reported,
