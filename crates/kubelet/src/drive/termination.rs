@@ -3,7 +3,8 @@
 //! Source: <https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/>.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rpc::cri::ContainerStatus;
@@ -29,10 +30,17 @@ pub fn message(status: &ContainerStatus) -> Option<String> {
     Some(told).filter(|t| !t.is_empty())
 }
 
+/// Opens a file that the pod chose: by a volume's subPath it may be a pipe, which would keep us waiting for a writer.
+fn regular(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
+}
+
 fn first_bytes(path: &Path) -> String {
     let mut content = Vec::new();
     let limit = MESSAGE_BYTES_MAX as u64;
-    match File::open(path).and_then(|f| f.take(limit).read_to_end(&mut content)) {
+    match regular(path).and_then(|f| f.take(limit).read_to_end(&mut content)) {
         Ok(_) => String::from_utf8_lossy(&content).into_owned(),
         Err(e) => format!("Error on reading termination log {}: {e}", path.display()),
     }
@@ -72,5 +80,15 @@ mod tests {
         )
         .unwrap();
         assert_eq!(log_end(&path).unwrap(), "a\nbc\nDONE");
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let path = std::env::temp_dir().join(format!("termination-pipe-{}", std::process::id()));
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let told = super::first_bytes(&path);
+        std::fs::remove_file(&path).unwrap();
+        assert!(told.ends_with("not a regular file"), "{told}");
     }
 }
