@@ -187,7 +187,7 @@ pub async fn the_holder_of_shared_process_ids_leads_nowhere(node: &Node) {
     security.capabilities = Some(Capability { add_capabilities: vec!["SYS_PTRACE".into()], ..Default::default() });
     let id = node.create(&pod, config).await;
     node.start(&id).await.unwrap();
-    let script = "ls -A /proc/1/root/ | wc -l; ls /proc/1/fd | wc -l; \
+    let script = "cd /proc/1/root && ls -A | wc -l; ls /proc/1/fd | wc -l; \
         grep -E 'Uid|CapPrm|CapInh|NoNewPrivs' /proc/1/status | tr -s '\t ' ' '";
     let seen = String::from_utf8(node.sh(&id, script).await.stdout).unwrap();
     let expected =
