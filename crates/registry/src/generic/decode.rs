@@ -93,6 +93,23 @@ fn same_type(expected: Expected<'_>, tree: &mut Value) -> Result<(), Status> {
     Ok(())
 }
 
+/// What a patch made of kind and apiVersion: absent ones are the object's own again, others are an error in upstream's words.
+pub fn keep_type(old: &Value, patched: &mut Value) -> Result<(), String> {
+    let (api_version, kind) = (meta::api_version(old), meta::kind(old));
+    for (field, own) in [("apiVersion", api_version), ("kind", kind)] {
+        if patched[field].is_null() || patched[field] == "" {
+            patched[field] = own.into();
+        }
+    }
+    // What is no text is refused when the object is converted.
+    let is_other = |field: &str, own: &str| patched[field].as_str().is_some_and(|sent| sent != own);
+    if is_other("kind", kind) || is_other("apiVersion", api_version) {
+        let expected = Expected { definition: "", api_version, kind };
+        return Err(foreign(expected, meta::api_version(patched), meta::kind(patched)));
+    }
+    Ok(())
+}
+
 /// Upstream's reason: a kind that it knows cannot be converted, another is in no scheme.
 fn foreign(expected: Expected<'_>, api_version: &str, kind: &str) -> String {
     match api::KINDS.iter().any(|known| known.kind == kind && known.api_version() == api_version) {

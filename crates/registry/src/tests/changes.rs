@@ -50,6 +50,29 @@ async fn bad_patches_are_refused() {
 }
 
 #[tokio::test]
+async fn no_patch_makes_another_kind_of_an_object() {
+    let f = fixture().await;
+    f.make(map("a", "1")).await;
+    let patched = |how, patch: Value| maps(Verb::Patch(how)).name("a").body(patch);
+    for patch in [json!({"kind": "Foo"}), json!({"apiVersion": "v2"}), json!({"kind": "Secret"}), json!({"kind": 1})] {
+        let status = f.refused(patched(PatchKind::Merge, patch)).await;
+        assert_eq!(status.code, 422, "{status}");
+    }
+    let replaced = json!([{"op": "replace", "path": "/kind", "value": "Foo"}]);
+    let status = f.refused(patched(PatchKind::Json, replaced)).await;
+    assert!(status.message.contains("no kind \"Foo\" is registered for version \"v1\""), "{status}");
+    let removed = json!([{"op": "remove", "path": "/kind"}, {"op": "add", "path": "/apiVersion", "value": null}]);
+    for (how, patch) in [
+        (PatchKind::Json, removed),
+        (PatchKind::Merge, json!({"kind": null})),
+        (PatchKind::Strategic, json!({"kind": "Foo", "apiVersion": "v2"})),
+    ] {
+        let after = f.tree(patched(how, patch)).await;
+        assert_eq!((&after["kind"], &after["apiVersion"]), (&json!("ConfigMap"), &json!("v1")));
+    }
+}
+
+#[tokio::test]
 async fn patches_of_wrong_types_are_refused_in_gos_words() {
     let f = fixture().await;
     deployment(&f).await;

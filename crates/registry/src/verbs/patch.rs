@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::get::{answer, presented};
 use super::update::{Change, Made, Part};
 use crate::Registry;
-use crate::generic::decode::schema_of;
+use crate::generic::decode::{keep_type, schema_of};
 use crate::generic::system;
 
 impl Registry {
@@ -83,11 +83,22 @@ impl Sent {
         old: &Value,
         options: &Options,
     ) -> Result<(Value, Vec<String>), Status> {
-        let applied = match self.how {
+        let mut applied = match self.how {
             PatchKind::Json => patch::json(old, &self.tree)?,
             PatchKind::Merge => patch::merge(old, &self.tree),
             PatchKind::Strategic | PatchKind::Apply => patch::strategic(schema, old, &self.tree)?,
         };
+        match self.how {
+            // Converted into the object's own Go type, which knows what it is.
+            PatchKind::Strategic | PatchKind::Apply => {
+                ["apiVersion", "kind"].into_iter().for_each(|field| applied[field] = old[field].clone());
+            }
+            PatchKind::Json | PatchKind::Merge if applied.is_object() => {
+                let kept = keep_type(old, &mut applied);
+                kept.map_err(|why| unusable(&self.shown(&applied), &why))?;
+            }
+            PatchKind::Json | PatchKind::Merge => {}
+        }
         let converted = schema::convert(schema, applied.clone());
         let (tree, unknown) = converted.map_err(|why| self.refused(schema, &applied, why))?;
         let said = self.said(&unknown);
