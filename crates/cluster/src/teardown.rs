@@ -35,7 +35,7 @@ fn undo(home: &Home, settings: &Settings) -> Result<()> {
     network::ports::close(&network::ports::table(&name))?;
     let gateway = gateway(settings)?;
     network::host::remove_gateway(gateway)?;
-    network::host::remove_range(settings.service_cidr.parse()?)?;
+    network::host::remove_range(settings.service_cidr.parse()?, gateway)?;
     network::host::release_range(settings.pod_cidr.parse()?)?;
     switches::give_back(home)?;
     cgroup::remove(&name)

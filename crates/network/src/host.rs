@@ -1,4 +1,4 @@
-//! The machine's own side: gateway address, sysctls that can be put back, and what addresses and routes it has.
+//! The machine's own side: sysctls that can be put back, and what addresses and uplink it has.
 //!
 //! All of it concerns the network namespace of the calling thread.
 
@@ -7,12 +7,14 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use crate::netlink::{Batch, Socket};
+use crate::netlink::Socket;
 use crate::pool::Cidr;
+pub use crate::ranges::{
+    Claim, add_gateway, add_range, release_range, remove_gateway, remove_range, reserve_range, taken,
+};
 use crate::route::{self, RouteFacts};
 use crate::{Error, Result};
 
-const LOOPBACK_INDEX: u32 = 1;
 const SCOPE_UNIVERSE: u8 = 0;
 const TABLE_MAIN: u8 = 254;
 const SYSCTLS: &str = "/proc/sys";
@@ -36,57 +38,6 @@ pub struct Address {
     pub link: String,
     pub address: Ipv4Addr,
     pub prefix: u8,
-}
-
-// === the gateway ===
-
-/// Puts `address`/32 on the loopback link, for namespaces to route through.
-pub fn add_gateway(address: Ipv4Addr) -> Result<()> {
-    let mut batch = Batch::default();
-    route::add_address(&mut batch, LOOPBACK_INDEX, address);
-    Socket::route()?.run_all(batch)
-}
-
-/// Takes it away; what is not there is no error.
-pub fn remove_gateway(address: Ipv4Addr) -> Result<()> {
-    let mut batch = Batch::default();
-    route::delete_address(&mut batch, LOOPBACK_INDEX, address);
-    forgiving(batch)
-}
-
-/// Lets this machine's own connections to `range` start, where it has no default route: they leave through rules that
-/// rewrite their destination, and a packet without any route is refused before these.
-pub fn add_range(range: Cidr, source: Ipv4Addr) -> Result<()> {
-    let mut batch = Batch::default();
-    route::add_route(&mut batch, LOOPBACK_INDEX, (range.network(), range.prefix()), None, Some(source));
-    Socket::route()?.run_all(batch)
-}
-
-pub fn remove_range(range: Cidr) -> Result<()> {
-    let mut batch = Batch::default();
-    route::delete_route(&mut batch, LOOPBACK_INDEX, (range.network(), range.prefix()));
-    forgiving(batch)
-}
-
-/// Keeps addresses of `range` that nobody has on this machine: who asks for one hears at once that it is unreachable,
-/// instead of being sent to wherever the default route leads.
-pub fn reserve_range(range: Cidr) -> Result<()> {
-    let mut batch = Batch::default();
-    route::add_unreachable(&mut batch, (range.network(), range.prefix()));
-    Socket::route()?.run_all(batch)
-}
-
-pub fn release_range(range: Cidr) -> Result<()> {
-    let mut batch = Batch::default();
-    route::delete_unreachable(&mut batch, (range.network(), range.prefix()));
-    forgiving(batch)
-}
-
-fn forgiving(batch: Batch) -> Result<()> {
-    match Socket::route()?.run_all(batch) {
-        Err(error) if error.is_absent() => Ok(()),
-        outcome => outcome,
-    }
 }
 
 // === sysctls ===
@@ -250,22 +201,7 @@ mod tests {
             restore_recorded(&second)?;
             assert_eq!(read("net/ipv4/ip_forward")?, "0");
             assert_eq!(uplink()?, None);
-            add_gateway(Ipv4Addr::new(10, 9, 0, 1))?;
-            add_gateway(Ipv4Addr::new(10, 9, 0, 1))?;
-            add_range("10.8.0.0/16".parse()?, Ipv4Addr::new(10, 9, 0, 1))?;
-            add_range("10.8.0.0/16".parse()?, Ipv4Addr::new(10, 9, 0, 1))?;
-            assert!(addresses()?.iter().any(|a| a.link == "lo" && a.address == Ipv4Addr::new(10, 9, 0, 1)));
-            let reserved = "10.9.0.0/16".parse()?;
-            reserve_range(reserved)?;
-            reserve_range(reserved)?;
-            let refused = std::net::UdpSocket::bind("0.0.0.0:0").unwrap().connect("10.9.3.3:9").unwrap_err();
-            assert_eq!(refused.raw_os_error(), Some(libc::EHOSTUNREACH));
-            release_range(reserved)?;
-            release_range(reserved)?;
-            remove_range("10.8.0.0/16".parse()?)?;
-            remove_range("10.8.0.0/16".parse()?)?;
-            remove_gateway(Ipv4Addr::new(10, 9, 0, 1))?;
-            remove_gateway(Ipv4Addr::new(10, 9, 0, 1))
+            Ok(())
         })
         .unwrap();
     }

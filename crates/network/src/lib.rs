@@ -20,6 +20,7 @@ pub mod nft;
 pub mod pod;
 pub mod pool;
 pub mod ports;
+mod ranges;
 mod route;
 
 pub use error::{Error, Result};

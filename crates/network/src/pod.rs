@@ -226,7 +226,7 @@ fn remove_other_routes(wanted: &Attachment<'_>, index: u32, outside: &mut Socket
     let mut batch = Batch::default();
     for other in route::routes(outside)? {
         if other.link == index && other.prefix == 32 && other.destination != wanted.address {
-            route::delete_route(&mut batch, index, (other.destination, 32));
+            route::delete_route(&mut batch, index, (other.destination, 32), None);
         }
     }
     outside.run_all(batch)

@@ -46,6 +46,11 @@ impl Cidr {
     pub fn contains(&self, address: Ipv4Addr) -> bool {
         address.to_bits() & mask(self.prefix) == self.network.to_bits()
     }
+
+    /// Whether there is an address in both.
+    pub fn overlaps(&self, other: Self) -> bool {
+        self.contains(other.network) || other.contains(self.network)
+    }
 }
 
 impl FromStr for Cidr {

@@ -43,10 +43,11 @@ const RTA_GATEWAY: u16 = 5;
 const RTA_PREFSRC: u16 = 7;
 const RTNH_F_ONLINK: u32 = 4;
 const TABLE_MAIN: u8 = 254;
-const PROTOCOL_STATIC: u8 = 4;
+pub(crate) const PROTOCOL_STATIC: u8 = 4;
 const SCOPE_UNIVERSE: u8 = 0;
 const SCOPE_LINK: u8 = 253;
-const TYPE_UNICAST: u8 = 1;
+pub(crate) const TYPE_UNICAST: u8 = 1;
+pub(crate) const TYPE_UNREACHABLE: u8 = 7;
 
 /// Which link a message is about.
 #[derive(Clone, Copy)]
@@ -87,6 +88,8 @@ pub(crate) struct RouteFacts {
     pub source: Option<Ipv4Addr>,
     pub metric: u32,
     pub table: u8,
+    pub protocol: u8,
+    pub kind: u8,
 }
 
 /// The two ends of a new veth pair.
@@ -234,18 +237,29 @@ fn text(value: &[u8]) -> String {
 
 // === addresses ===
 
+/// An address that is there already is refused.
+pub(crate) fn add_own_address(batch: &mut Batch, link: u32, address: Ipv4Addr) {
+    push_address(batch, EXCLUSIVE, link, address);
+}
+
 pub(crate) fn add_address(batch: &mut Batch, link: u32, address: Ipv4Addr) {
+    push_address(batch, REPLACE, link, address);
+}
+
+fn push_address(batch: &mut Batch, whether: u16, link: u32, address: Ipv4Addr) {
     let operation = format!("add address {address}");
-    batch.push(operation, libc::RTM_NEWADDR, REQUEST_ACK | CREATE | REPLACE, &address_header(link), |a| {
+    batch.push(operation, libc::RTM_NEWADDR, REQUEST_ACK | CREATE | whether, &address_header(link), |a| {
         a.bytes(IFA_LOCAL, &address.octets());
         a.bytes(IFA_ADDRESS, &address.octets());
     });
 }
 
+/// Without `IFA_ADDRESS` the kernel would take the address with any other prefix, too.
 pub(crate) fn delete_address(batch: &mut Batch, link: u32, address: Ipv4Addr) {
     let operation = format!("remove address {address}");
     batch.push(operation, libc::RTM_DELADDR, REQUEST_ACK, &address_header(link), |a| {
         a.bytes(IFA_LOCAL, &address.octets());
+        a.bytes(IFA_ADDRESS, &address.octets());
     });
 }
 
@@ -311,11 +325,27 @@ pub(crate) fn add_route(
     gateway: Option<Ipv4Addr>,
     source: Option<Ipv4Addr>,
 ) {
+    push_route(batch, REPLACE, link, destination, gateway, source);
+}
+
+/// `DESTINATION dev LINK scope link src SOURCE`; where a route to the destination is already, this is refused.
+pub(crate) fn add_own_route(batch: &mut Batch, link: u32, destination: (Ipv4Addr, u8), source: Ipv4Addr) {
+    push_route(batch, EXCLUSIVE, link, destination, None, Some(source));
+}
+
+fn push_route(
+    batch: &mut Batch,
+    whether: u16,
+    link: u32,
+    destination: (Ipv4Addr, u8),
+    gateway: Option<Ipv4Addr>,
+    source: Option<Ipv4Addr>,
+) {
     let scope = if gateway.is_some() { SCOPE_UNIVERSE } else { SCOPE_LINK };
     let onlink = if gateway.is_some() { RTNH_F_ONLINK } else { 0 };
     let header = route_header(destination.1, scope, onlink);
     let operation = format!("add route {}/{}", destination.0, destination.1);
-    batch.push(operation, libc::RTM_NEWROUTE, REQUEST_ACK | CREATE | REPLACE, &header, |a| {
+    batch.push(operation, libc::RTM_NEWROUTE, REQUEST_ACK | CREATE | whether, &header, |a| {
         if destination.1 > 0 {
             a.bytes(RTA_DST, &destination.0.octets());
         }
@@ -329,11 +359,12 @@ pub(crate) fn add_route(
     });
 }
 
-/// `unreachable DESTINATION`: what no longer route leads to is refused at once.
+/// `unreachable DESTINATION`: what no longer route leads to is refused at once. Where a route to the destination is
+/// already, this is refused.
 pub(crate) fn add_unreachable(batch: &mut Batch, destination: (Ipv4Addr, u8)) {
     let operation = format!("reserve {}/{}", destination.0, destination.1);
     let header = unreachable_header(destination.1);
-    batch.push(operation, libc::RTM_NEWROUTE, REQUEST_ACK | CREATE | REPLACE, &header, |a| {
+    batch.push(operation, libc::RTM_NEWROUTE, REQUEST_ACK | CREATE | EXCLUSIVE, &header, |a| {
         a.bytes(RTA_DST, &destination.0.octets());
     });
 }
@@ -346,17 +377,20 @@ pub(crate) fn delete_unreachable(batch: &mut Batch, destination: (Ipv4Addr, u8))
 }
 
 fn unreachable_header(prefix: u8) -> [u8; 12] {
-    const TYPE_UNREACHABLE: u8 = 7;
     let mut header = route_header(prefix, SCOPE_UNIVERSE, 0);
     header[7] = TYPE_UNREACHABLE;
     header
 }
 
-pub(crate) fn delete_route(batch: &mut Batch, link: u32, destination: (Ipv4Addr, u8)) {
+/// Removes a route of a link; with `source` only one that names this source.
+pub(crate) fn delete_route(batch: &mut Batch, link: u32, destination: (Ipv4Addr, u8), source: Option<Ipv4Addr>) {
     let header = route_header(destination.1, SCOPE_LINK, 0);
     let operation = format!("remove route {}/{}", destination.0, destination.1);
     batch.push(operation, libc::RTM_DELROUTE, REQUEST_ACK, &header, |a| {
         a.bytes(RTA_DST, &destination.0.octets());
+        if let Some(source) = source {
+            a.bytes(RTA_PREFSRC, &source.octets());
+        }
         a.u32(RTA_OIF, link);
     });
 }
@@ -384,6 +418,8 @@ fn read_route(body: &[u8]) -> Option<RouteFacts> {
         source: None,
         metric: 0,
         table: *body.get(4)?,
+        protocol: *body.get(5)?,
+        kind: *body.get(7)?,
     };
     const RTA_PRIORITY: u16 = 6;
     for (kind, value) in attributes(body.get(12..)?) {
