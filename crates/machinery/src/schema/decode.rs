@@ -15,6 +15,7 @@ use super::go::{cannot_unmarshal, type_name};
 use super::strict::{Unknown, cannot_be_handled};
 use super::syntax::{syntax_error, unreadable};
 use super::types::{Node, Schema, Struct, Type, Zero};
+use super::unicode;
 use crate::status::Status;
 use crate::{quantity, time};
 
@@ -31,10 +32,13 @@ pub fn decode(schema: &Schema, json: &[u8]) -> Result<(Value, Vec<Unknown>), Sta
     let read = Seed { node: schema.node(), named: "", context: &mut context }.deserialize(&mut reader);
     match read.and_then(|value| reader.end().map(|()| value)) {
         Ok(value) => Ok((value.unwrap_or(Value::Null), context.unknown)),
-        // As Go, which scans the whole text before it reads any of it.
-        Err(_) => match context.failure.filter(|_| syntax_error(json).is_none()) {
-            Some(failure) => Err(cannot_be_handled(schema, &failure)),
-            None => Err(unreadable(schema, json)),
+        Err(_) => match unicode::replaced(json) {
+            Some(json) => decode(schema, &json),
+            // As Go, which scans the whole text before it reads any of it.
+            None => match context.failure.filter(|_| syntax_error(json).is_none()) {
+                Some(failure) => Err(cannot_be_handled(schema, &failure)),
+                None => Err(unreadable(schema, json)),
+            },
         },
     }
 }

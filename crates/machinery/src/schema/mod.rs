@@ -19,6 +19,7 @@ mod raw;
 mod strict;
 mod syntax;
 mod types;
+mod unicode;
 mod unstructured;
 
 pub use canonical::canonicalize;

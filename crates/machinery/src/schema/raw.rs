@@ -4,6 +4,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::{Map, Value};
 
 use super::strict::Unknown;
+use super::unicode;
 
 /// The tree, and which of its fields came more than once; the last of them counts.
 ///
@@ -12,9 +13,11 @@ use super::strict::Unknown;
 pub fn raw(json: &[u8]) -> serde_json::Result<(Value, Vec<Unknown>)> {
     let mut twice = Vec::new();
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let value = Raw { path: String::new(), twice: &mut twice }.deserialize(&mut reader)?;
-    reader.end()?;
-    Ok((value, twice))
+    let read = Raw { path: String::new(), twice: &mut twice }.deserialize(&mut reader);
+    match read.and_then(|value| reader.end().map(|()| value)) {
+        Ok(value) => Ok((value, twice)),
+        Err(error) => unicode::replaced(json).map_or(Err(error), |json| raw(&json)),
+    }
 }
 
 /// One value at a path.

@@ -152,3 +152,13 @@ async fn a_dry_run_leaves_nothing_behind() {
     assert_eq!(f.tree(update).await["data"]["k"], "2");
     assert_eq!(f.tree(maps(Verb::Get).name("a")).await["data"]["k"], "1");
 }
+
+#[tokio::test]
+async fn text_that_is_no_unicode_is_replaced_as_go_does() {
+    let f = fixture().await;
+    let body = b"{\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"\xff\",\"l\":\"\\ud800\"}}";
+    let mut request = maps(Verb::Create);
+    request.body = Body::Json(body.as_slice().into());
+    let made = f.tree(request).await;
+    assert_eq!(made["data"], json!({"k": "\u{fffd}", "l": "\u{fffd}"}));
+}
