@@ -5,12 +5,13 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use rpc::archives::LoadRequest;
 use rpc::archives::archives_client::ArchivesClient;
+use rpc::archives::{LoadRequest, UntagRequest};
 use rpc::cri::image_service_client::ImageServiceClient;
-use rpc::cri::{Image, ImageSpec, ListImagesRequest, PullImageRequest, RemoveImageRequest};
+use rpc::cri::{Image, ImageSpec, ListImagesRequest, PullImageRequest};
+use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::commands::Name;
@@ -42,7 +43,7 @@ enum Command {
         #[command(flatten)]
         name: Name,
     },
-    /// Remove an image
+    /// Remove a name of an image, and the image with its last one; an id removes all its names
     Rm {
         reference: String,
         #[command(flatten)]
@@ -156,23 +157,12 @@ async fn list(home: &Home) -> Result<()> {
 }
 
 async fn remove(home: &Home, reference: &str) -> Result<()> {
-    let known = images(home).await?;
-    let is_it = |image: &Image| {
-        image.id == reference || image.repo_tags.iter().chain(&image.repo_digests).any(|name| names(name, reference))
-    };
-    if !known.iter().any(is_it) {
-        bail!("there is no image {reference:?}");
-    }
-    let mut client = ImageServiceClient::new(connect(home).await?);
-    let image = Some(ImageSpec { image: reference.into(), ..ImageSpec::default() });
-    client.remove_image(RemoveImageRequest { image }).await.map_err(refused)?;
-    println!("Removed {reference}");
+    let mut client = ArchivesClient::new(connect(home).await?);
+    let removed = client.untag(UntagRequest { reference: reference.into() }).await;
+    let removed = removed.map_err(|status| match status.code() {
+        Code::NotFound => anyhow::anyhow!("there is no image {reference:?}"),
+        _ => refused(status),
+    })?;
+    removed.into_inner().removed.iter().for_each(|name| println!("Removed {name}"));
     Ok(())
-}
-
-/// Whether a full name is what a user shortens to `busybox` or `busybox:1.36`.
-fn names(full: &str, reference: &str) -> bool {
-    let short = full.strip_prefix("docker.io/").unwrap_or(full);
-    let short = short.strip_prefix("library/").unwrap_or(short);
-    [full, short, short.trim_end_matches(":latest"), full.trim_end_matches(":latest")].contains(&reference)
 }

@@ -17,6 +17,7 @@ pub mod rootfs;
 mod settle;
 pub mod store;
 mod unpack;
+mod untag;
 
 pub use record::{Image, RunConfig};
 pub use reference::Reference;

@@ -27,6 +27,8 @@ pub struct Store {
     root: PathBuf,
     images: Mutex<BTreeMap<String, Image>>,
     sequence: AtomicU64,
+    /// Held from reading an image's names until they are written: two changes at once must both last.
+    naming: Mutex<()>,
     /// Layers of images that are being taken in: nobody's yet, and not to be collected.
     admitting: Mutex<Vec<String>>,
 }
@@ -71,7 +73,17 @@ impl Store {
                 }
             }
         }
-        Ok(Store { root, images: Mutex::new(images), sequence: AtomicU64::new(0), admitting: Mutex::default() })
+        Ok(Store {
+            root,
+            images: Mutex::new(images),
+            sequence: AtomicU64::new(0),
+            naming: Mutex::default(),
+            admitting: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn naming(&self) -> MutexGuard<'_, ()> {
+        self.naming.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn images(&self) -> MutexGuard<'_, BTreeMap<String, Image>> {
@@ -109,20 +121,26 @@ impl Store {
 
     /// Removes an image with all its names; absence is success. Its layers stay until [`Store::collect`].
     pub fn remove(&self, text: &str) -> Result<()> {
-        let Some(image) = self.find(text) else { return Ok(()) };
-        let file = self.record_file(&image.id);
+        let _naming = self.naming();
+        self.find(text).map_or(Ok(()), |image| self.forget(&image.id))
+    }
+
+    /// Removes an image's record. The caller is the one who changes names.
+    pub(crate) fn forget(&self, id: &str) -> Result<()> {
+        let file = self.record_file(id);
         match fs::remove_file(&file) {
             Err(problem) if problem.kind() != io::ErrorKind::NotFound => {
                 return Err(Error::io(format!("cannot remove {}", file.display()), problem));
             }
             _ => {}
         }
-        self.images().remove(&image.id);
+        self.images().remove(id);
         Ok(())
     }
 
     /// Marks an image as one that garbage collection must leave.
     pub fn pin(&self, text: &str) -> Result<()> {
+        let _naming = self.naming();
         let mut image = self.find(text).ok_or_else(|| Error::NotFound(text.to_string()))?;
         image.pinned = true;
         self.save(image)
@@ -199,6 +217,7 @@ impl Store {
             size_bytes += self.layer_size(&name);
             layers.push(name);
         }
+        let _naming = self.naming();
         let known = self.images().get(&id).cloned();
         let pinned = known.as_ref().is_some_and(|image| image.pinned);
         let loaded = if loaded { tags.clone() } else { Vec::new() };
@@ -239,7 +258,7 @@ impl Store {
         Ok(())
     }
 
-    fn save(&self, image: Image) -> Result<()> {
+    pub(crate) fn save(&self, image: Image) -> Result<()> {
         let file = self.record_file(&image.id);
         let at = |source: io::Error| Error::io(format!("cannot write {}", file.display()), source);
         let bytes = serde_json::to_vec(&image).map_err(|problem| at(problem.into()))?;

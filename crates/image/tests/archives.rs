@@ -51,13 +51,17 @@ impl Tar {
 
 /// A `docker save` archive of one image with the given layers.
 fn docker_archive(folder: &Path, layers: Vec<Vec<u8>>) -> PathBuf {
+    named_archive(folder, layers, r#""demo:1""#)
+}
+
+fn named_archive(folder: &Path, layers: Vec<Vec<u8>>, tags: &str) -> PathBuf {
     let ids: Vec<String> = layers.iter().map(|layer| format!("\"sha256:{}\"", hex(layer))).collect();
     let config = format!(
         r#"{{"os":"linux","architecture":"amd64","config":{{"Cmd":null}},"rootfs":{{"diff_ids":[{}]}}}}"#,
         ids.join(",")
     );
     let names: Vec<String> = (0..layers.len()).map(|index| format!("\"{index}/layer.tar\"")).collect();
-    let manifest = format!(r#"[{{"Config":"config.json","RepoTags":["demo:1"],"Layers":[{}]}}]"#, names.join(","));
+    let manifest = format!(r#"[{{"Config":"config.json","RepoTags":[{tags}],"Layers":[{}]}}]"#, names.join(","));
     let mut outer = Tar::new().file("config.json", &config).file("manifest.json", &manifest);
     for (index, layer) in layers.iter().enumerate() {
         outer = outer.entry(tar::EntryType::Regular, &format!("{index}/layer.tar"), "", 0o644, layer);
@@ -199,4 +203,37 @@ fn an_image_with_two_names_comes_once_with_both() {
     let images = archive::load(&store, &archive).unwrap();
     assert_eq!(images.len(), 1);
     assert_eq!(images[0].tags, ["docker.io/library/demo:1", "docker.io/library/demo:2"]);
+}
+
+#[test]
+fn a_name_is_taken_from_an_image_which_goes_with_its_last_one() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("store")).unwrap();
+    let layer = || vec![Tar::new().file("a", "a").bytes()];
+    let load = || archive::load(&store, &named_archive(folder.path(), layer(), r#""demo:1","demo:2","other:1""#));
+    let image = load().unwrap().remove(0);
+    assert_eq!(store.untag("demo:2").unwrap(), ["docker.io/library/demo:2"]);
+    assert!(store.find("demo:2").is_none());
+    assert!(store.untag("demo:2").is_err(), "it is gone");
+    for kept in ["demo:1", "other:1"] {
+        assert_eq!(store.find(kept).unwrap().id, image.id);
+    }
+    // What is on the disk says the same.
+    let again = Store::open(folder.path().join("store")).unwrap().list().remove(0);
+    assert_eq!(again.tags, ["docker.io/library/demo:1", "docker.io/library/other:1"]);
+    assert_eq!(again.loaded, again.tags);
+    std::thread::scope(|scope| {
+        for name in ["docker.io/library/demo:1", "other:1"] {
+            let store = &store;
+            scope.spawn(move || store.untag(name).unwrap());
+        }
+    });
+    assert!(store.list().is_empty());
+    assert_eq!(store.collect(&Default::default()).unwrap(), 1);
+    let image = load().unwrap().remove(0);
+    assert_eq!(store.untag(&image.id).unwrap().len(), 3, "an id stands for all names");
+    assert!(store.list().is_empty());
 }

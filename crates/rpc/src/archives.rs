@@ -11,12 +11,24 @@ pub struct LoadResponse {
     #[prost(string, repeated, tag = "1")]
     pub references: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UntagRequest {
+    /// A name, or an id for all names of that image.
+    #[prost(string, tag = "1")]
+    pub reference: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UntagResponse {
+    /// What went: full references, or the id of an image without any.
+    #[prost(string, repeated, tag = "1")]
+    pub removed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 /// Generated client implementations.
 pub mod archives_client {
     #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
     use tonic::codegen::http::Uri;
     use tonic::codegen::*;
-    /// Beside the CRI on the runtime's socket: images from files, which the CRI does not know.
+    /// Beside the CRI on the runtime's socket what the CRI does not know: images from files, and single names of images.
     #[derive(Debug, Clone)]
     pub struct ArchivesClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -105,6 +117,21 @@ pub mod archives_client {
             req.extensions_mut().insert(GrpcMethod::new("kybern.v1.Archives", "Load"));
             self.inner.unary(req, path, codec).await
         }
+        /// Takes one name from an image, which goes with its last one. The CRI's RemoveImage takes all.
+        pub async fn untag(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UntagRequest>,
+        ) -> std::result::Result<tonic::Response<super::UntagResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/kybern.v1.Archives/Untag");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("kybern.v1.Archives", "Untag"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -118,8 +145,13 @@ pub mod archives_server {
             &self,
             request: tonic::Request<super::LoadRequest>,
         ) -> std::result::Result<tonic::Response<super::LoadResponse>, tonic::Status>;
+        /// Takes one name from an image, which goes with its last one. The CRI's RemoveImage takes all.
+        async fn untag(
+            &self,
+            request: tonic::Request<super::UntagRequest>,
+        ) -> std::result::Result<tonic::Response<super::UntagResponse>, tonic::Status>;
     }
-    /// Beside the CRI on the runtime's socket: images from files, which the CRI does not know.
+    /// Beside the CRI on the runtime's socket what the CRI does not know: images from files, and single names of images.
     #[derive(Debug)]
     pub struct ArchivesServer<T> {
         inner: Arc<T>,
@@ -209,6 +241,34 @@ pub mod archives_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = LoadSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/kybern.v1.Archives/Untag" => {
+                    #[allow(non_camel_case_types)]
+                    struct UntagSvc<T: Archives>(pub Arc<T>);
+                    impl<T: Archives> tonic::server::UnaryService<super::UntagRequest> for UntagSvc<T> {
+                        type Response = super::UntagResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::UntagRequest>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Archives>::untag(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UntagSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(accept_compression_encodings, send_compression_encodings)

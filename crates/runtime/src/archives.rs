@@ -1,11 +1,12 @@
-//! Images from files, beside the CRI. Not here: how an archive is read (`image::archive`).
+//! Images from files, and their single names, beside the CRI. Not here: how an archive is read (`image::archive`).
 
 use std::path::PathBuf;
 
 use rpc::archives::archives_server::Archives;
-use rpc::archives::{LoadRequest, LoadResponse};
+use rpc::archives::{LoadRequest, LoadResponse, UntagRequest, UntagResponse};
 use tonic::{Request, Response, Status};
 
+use crate::image_service::refusal;
 use crate::{Runtime, blocking};
 
 #[tonic::async_trait]
@@ -22,5 +23,16 @@ impl Archives for Runtime {
         let named = |image: image::Image| if image.tags.is_empty() { vec![image.id] } else { image.tags };
         let references = loaded.await?.into_iter().flat_map(named).collect();
         Ok(Response::new(LoadResponse { references }))
+    }
+
+    async fn untag(&self, request: Request<UntagRequest>) -> Result<Response<UntagResponse>, Status> {
+        let reference = request.into_inner().reference;
+        let (images, used) = (self.images(), self.state().used_layers());
+        let removed = blocking(move || {
+            let removed = images.untag(&reference).map_err(refusal)?;
+            images.collect(&used).map_err(refusal)?;
+            Ok(removed)
+        });
+        Ok(Response::new(UntagResponse { removed: removed.await? }))
     }
 }

@@ -9,7 +9,7 @@ use crate::{Runtime, blocking, now, report};
 type Answer<T> = Result<Response<T>, Status>;
 
 /// An image problem in the CRI's codes.
-fn refusal(problem: image::Error) -> Status {
+pub(crate) fn refusal(problem: image::Error) -> Status {
     match problem {
         image::Error::Invalid(text) => Status::invalid_argument(text),
         image::Error::NotFound(text) => Status::not_found(text),
