@@ -80,13 +80,18 @@ fn start(args: &Up, home: &Home) -> Result<bool> {
         return Ok(true);
     }
     println!("Starting the cluster {:?}", home.name);
-    supervise::end_orphans(home)?;
-    checks::machine(home, &chosen)?;
-    chosen.save(home)?;
-    switches::turn_on(home)?;
-    remove_old_progress(home)?;
+    prepare(home, &chosen)?;
     supervise::start(home)?;
     Ok(false)
+}
+
+/// What comes before every start. The caller has the cluster's turn, and nobody keeps it running.
+pub(crate) fn prepare(home: &Home, settings: &Settings) -> Result<()> {
+    supervise::end_orphans(home)?;
+    checks::machine(home, settings)?;
+    settings.save(home)?;
+    switches::turn_on(home)?;
+    remove_old_progress(home)
 }
 
 /// The settings of an existing cluster are not changed by flags: that is refused, not ignored.

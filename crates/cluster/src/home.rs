@@ -66,7 +66,7 @@ impl Home {
         self.run.join("progress")
     }
 
-    /// Locked by the supervisor while it lives; holds its process id.
+    /// Locked by who keeps the cluster running, while it lives; holds its process id.
     pub fn supervisor(&self) -> PathBuf {
         self.run.join("supervisor")
     }

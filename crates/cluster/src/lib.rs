@@ -9,6 +9,7 @@
 pub mod cgroup;
 mod checks;
 pub mod commands;
+pub mod foreground;
 pub mod hello;
 pub mod home;
 pub mod image;

@@ -1,7 +1,8 @@
 //! The supervisor: a small process that starts the server, starts it again when it dies, and passes on the end.
 //!
-//! It is the one process that `up` starts. While it lives it holds a lock on a file with its process id; `up` takes
-//! the lock and hands it down, so that there is no moment in which two could start.
+//! It is the one process that `up` starts. Who keeps a cluster running holds a lock on a file with its process id while
+//! it lives: the supervisor, or a server in the foreground (see [`crate::foreground`]), which has none. `up` takes the
+//! lock and hands it down, so that there is no moment in which two could start.
 
 use std::ffi::CStr;
 use std::fs::{File, OpenOptions};
@@ -12,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -28,8 +29,12 @@ const BACKOFF_MS_MIN: u64 = 100;
 const BACKOFF_MS_MAX: u64 = 10_000;
 /// The cgroup of supervisor and server, below the cluster's.
 const SYSTEM_LEAF: &str = "system";
-/// What the kernel calls a supervised server.
+/// What the kernel calls a server.
 const SERVER_NAME: &CStr = c"kybern-server";
+/// How long a server may take to end before it is killed.
+const SERVER_PATIENCE_SECONDS: u64 = 20;
+/// Who keeps a cluster may have to wait for its server first.
+const KEEPER_PATIENCE_SECONDS: u64 = SERVER_PATIENCE_SECONDS + 10;
 /// The allocator would back its first few kilobytes with huge pages: 4 MiB for each process, most of it never used.
 pub const HUGE_PAGES: (&str, &str) = ("MIMALLOC_ALLOW_THP", "0");
 
@@ -41,20 +46,43 @@ pub fn start(home: &Home) -> Result<()> {
     std::fs::create_dir_all(&home.logs).with_context(|| format!("create {}", home.logs.display()))?;
     let log = OpenOptions::new().create(true).append(true).open(home.server_log());
     let log = log.with_context(|| format!("open {}", home.server_log().display()))?;
-    let path = home.supervisor();
-    let held = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
-    let mut held = held.with_context(|| format!("open {}", path.display()))?;
-    if flock(&held, FlockOperation::NonBlockingLockExclusive).is_err() {
-        bail!("the cluster {:?} has a supervisor already", home.name);
-    }
+    let mut held = hold(home)?;
     let mut command = Command::new(std::env::current_exe().context("find this executable")?);
     command.args(["supervise", "--name", &home.name]).current_dir("/").env(HUGE_PAGES.0, HUGE_PAGES.1);
     // The lock belongs to the open file: it lasts until the supervisor, who has it as its input, is gone.
     command.stdin(Stdio::from(held.try_clone()?)).stdout(log.try_clone()?).stderr(log).process_group(0);
     let process = command.spawn().context("start the supervisor")?;
-    held.set_len(0)?;
-    held.rewind()?;
-    write!(held, "{}", process.id()).with_context(|| format!("write {}", path.display()))
+    sign(&mut held, process.id())
+}
+
+/// Makes this process, a server, the one that keeps the cluster: as long as the answer is open. The caller has the
+/// cluster's turn.
+///
+/// # Errors
+/// Another one keeps it, or the cgroup cannot be entered.
+pub fn take_place(home: &Home) -> Result<File> {
+    let mut held = hold(home)?;
+    rustix::thread::set_name(SERVER_NAME).context("name the server")?;
+    cgroup::enter(&home.kernel_name(), SYSTEM_LEAF, std::process::id())?;
+    sign(&mut held, std::process::id())?;
+    Ok(held)
+}
+
+/// Takes the lock of who keeps the cluster running.
+fn hold(home: &Home) -> Result<File> {
+    let path = home.supervisor();
+    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+    let file = file.with_context(|| format!("open {}", path.display()))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        bail!("the cluster {:?} is kept running already", home.name);
+    }
+    Ok(file)
+}
+
+/// Writes into the locked file whose it is.
+fn sign(held: &mut File, process: u32) -> Result<()> {
+    held.set_len(0).and_then(|()| held.rewind()).context("empty the file of who keeps the cluster")?;
+    write!(held, "{process}").context("write who keeps the cluster")
 }
 
 /// A server whose supervisor was killed is told by the kernel, and ends; its port is free when it is gone.
@@ -72,14 +100,14 @@ pub fn servers(home: &Home) -> Result<Vec<u32>> {
     Ok(found)
 }
 
-/// A handle of the living supervisor, if there is one.
+/// A handle of who keeps the cluster running, if somebody does: a supervisor, or a server in the foreground.
 pub fn living(home: &Home) -> Result<Option<OwnedFd>> {
     let pid = process(home)?.and_then(|process| Pid::from_raw(i32::try_from(process).ok()?));
     // It ended just now when there is nothing to open.
     Ok(pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()))
 }
 
-/// The process id of the living supervisor, if there is one.
+/// The process id of who keeps the cluster running, if somebody does.
 pub fn process(home: &Home) -> Result<Option<u32>> {
     let mut file = match File::open(home.supervisor()) {
         Ok(file) => file,
@@ -94,15 +122,23 @@ pub fn process(home: &Home) -> Result<Option<u32>> {
     Ok(text.trim().parse().ok())
 }
 
-/// Ends a living supervisor, and with it the server; waits until it is gone.
+/// Asks who keeps the cluster to end, and with it the server; waits until it is gone, and kills it when it does not go.
 pub fn stop(home: &Home) -> Result<()> {
-    let Some(supervisor) = living(home)? else { return Ok(()) };
-    match pidfd_send_signal(&supervisor, Signal::TERM) {
-        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-        Err(error) => return Err(error).context("end the supervisor"),
+    let Some(keeper) = living(home)? else { return Ok(()) };
+    tell(&keeper, Signal::TERM)?;
+    let patience = Timespec { tv_sec: KEEPER_PATIENCE_SECONDS as i64, tv_nsec: 0 };
+    if poll(&mut [PollFd::new(&keeper, PollFlags::IN)], Some(&patience)).context("wait for the cluster's end")? == 0 {
+        tell(&keeper, Signal::KILL)?;
+        poll(&mut [PollFd::new(&keeper, PollFlags::IN)], None).context("wait for the cluster's end")?;
     }
-    poll(&mut [PollFd::new(&supervisor, PollFlags::IN)], None).context("wait for the supervisor")?;
     Ok(())
+}
+
+fn tell(process: &OwnedFd, what: Signal) -> Result<()> {
+    match pidfd_send_signal(process, what) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error).context("end who keeps the cluster running"),
+    }
 }
 
 /// The supervisor's life: until SIGTERM or SIGINT.
@@ -168,11 +204,10 @@ pub fn end_with(supervisor: u32) -> Result<()> {
 
 /// The server is asked to end; when it does not, killed.
 async fn end(mut server: tokio::process::Child) -> Result<()> {
-    const PATIENCE_SECONDS: u64 = 20;
     if let Some(pid) = server.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
         rustix::process::kill_process(pid, Signal::TERM).context("end the server")?;
     }
-    match tokio::time::timeout(Duration::from_secs(PATIENCE_SECONDS), server.wait()).await {
+    match tokio::time::timeout(Duration::from_secs(SERVER_PATIENCE_SECONDS), server.wait()).await {
         Ok(status) => status.map(drop).context("wait for the server"),
         Err(_) => server.kill().await.context("kill the server"),
     }

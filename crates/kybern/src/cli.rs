@@ -130,9 +130,11 @@ fn client(role: impl Future<Output = ExitCode>) -> ExitCode {
 }
 
 fn serve(args: &Server) -> Result<()> {
-    if let Some(supervisor) = args.supervisor {
-        cluster::supervise::end_with(supervisor)?;
-    }
+    let home = Home::of(&args.name.name);
+    let _kept = match args.supervisor {
+        Some(supervisor) => cluster::supervise::end_with(supervisor).map(|()| None),
+        None => cluster::foreground::keep(&home).map(Some),
+    }?;
     tls::use_one_provider();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("KYBERN_LOG").unwrap_or_else(|_| "info".into()))
@@ -147,5 +149,5 @@ fn serve(args: &Server) -> Result<()> {
         .enable_all()
         .build()
         .context("start the runtime")?;
-    runtime.block_on(server::run(&Home::of(&args.name.name)))
+    runtime.block_on(server::run(&home))
 }

@@ -1,13 +1,16 @@
 //! `cargo xtask lifecycle`: what people do to clusters besides using them. Stopped and started again, started twice at
-//! once, deleted while starting, and two on one machine, of which one goes first.
+//! once, run by hand, deleted while starting, and two on one machine, of which one goes first.
 
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use client::{Client, Options, Resource};
+use cluster::progress;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -16,6 +19,7 @@ use crate::bed::Bed;
 use crate::pods;
 
 const NAMESPACE: &str = "default";
+const PATIENCE: Duration = Duration::from_secs(120);
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
 /// Runs all of it.
@@ -23,6 +27,7 @@ pub async fn run(binary: PathBuf) -> Result<()> {
     Bed::with(binary, "first", async |bed| {
         stopped_and_started(bed).await.context("down and up")?;
         started_twice_at_once(bed).context("up twice at once")?;
+        run_by_hand(bed).await.context("a server in the foreground")?;
         deleted_while_starting(bed).context("delete while up")?;
         two_on_one_machine(bed).await.context("two clusters")
     })
@@ -110,6 +115,46 @@ fn started_twice_at_once(bed: &Bed) -> Result<()> {
     }
     ensure!(cluster::supervise::servers(&bed.home)?.len() == 1, "there is not one server");
     bed.delete()
+}
+
+/// A server in the foreground is the cluster's as the one that `up` starts: seen, not doubled, and ended with its pods.
+async fn run_by_hand(bed: &Bed) -> Result<()> {
+    bed.kybern(&["up"])?;
+    bed.load("busybox")?;
+    let always = json!({"containers": [{"name": "c", "image": "busybox:1.36", "command": ["sleep", "100000"]}]});
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "always"}, "spec": always});
+    create::<Pod>(&bed.client().await?, pod).await?;
+    pods::until(&bed.client().await?, NAMESPACE, |seen| seen.values().any(|pod| pods::is_ready(pod))).await?;
+    for (restarted, ending) in [(1, "down"), (2, "delete")] {
+        bed.kybern(&["down"])?;
+        let mut server = foreground(bed)?;
+        bed.kybern(&["status"])?;
+        let said = bed.kybern(&["up"])?;
+        ensure!(said.contains("is running already"), "up beside a server says {said:?}");
+        let refused = bed.kybern(&["server"]).err().context("there are two servers")?;
+        ensure!(format!("{refused:#}").contains("is running already"), "a second server is refused with {refused:#}");
+        let servers = cluster::supervise::servers(&bed.home)?;
+        ensure!(servers == [server.id()], "the servers are {servers:?}, and not {}", server.id());
+        let back = |pod: &Value| pods::is_ready(pod) && restarts(pod) == restarted;
+        pods::until(&bed.client().await?, NAMESPACE, |seen| seen.values().any(|pod| back(pod))).await?;
+        bed.kybern(&[ending])?;
+        let ended = server.wait()?;
+        ensure!(ended.success(), "the server was not asked to end: {ended}");
+        let left = cluster::cgroup::processes(&bed.home.kernel_name())?;
+        ensure!(left.is_empty(), "{ending} leaves the processes {left:?}");
+        ensure!(bed.kybern(&["status"]).is_err(), "status says that an ended server runs");
+    }
+    bed.delete()
+}
+
+/// A server of a stopped cluster, once it is ready.
+fn foreground(bed: &Bed) -> Result<std::process::Child> {
+    std::fs::create_dir_all(&bed.home.run).context("make the folder that is watched")?;
+    let server = bed.command(&["server"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let pid = Pid::from_raw(i32::try_from(server.id())?).context("a server without a number")?;
+    let handle = pidfd_open(pid, PidfdFlags::empty()).context("open the server")?;
+    progress::follow(&bed.home.progress(), None, &handle, PATIENCE, |_| {})?;
+    Ok(server)
 }
 
 /// The one that is too late fails with words, or is not too late; nothing is left.
