@@ -5,6 +5,7 @@ use client::Patch;
 use serde_json::{Map, Value, json};
 
 use super::Entry;
+use super::rollout::CAUSE;
 use crate::failure::{Result, error};
 use crate::flags::{self, DryRun};
 use crate::local;
@@ -129,25 +130,17 @@ async fn change(
 ) -> Result {
     let tree = found.object.tree();
     let held = &tree["metadata"][words.field];
-    for (key, value) in changes {
-        match (held[key].as_str(), value.as_str()) {
-            (Some(old), Some(new)) if old != new && !flags::is_set(matches, "overwrite") => {
-                let declared = words.declared;
-                let end = if declared.is_empty() { ", and --overwrite is false" } else { "" };
-                return error(format!("{declared}'{key}' already has a value ({old}){end}"));
-            }
-            (None, None) if words.declared.is_empty() => println!("{} \"{key}\" not found.", words.one),
-            _ => {}
-        }
-    }
-    let differing: Vec<&Value> = changes.iter().filter(|(key, value)| held[*key] != **value).map(|(_, v)| v).collect();
-    let said = match differing.as_slice() {
-        [] => words.unchanged,
-        all if all.iter().all(|value| value.is_null()) => words.only_removed,
-        _ => words.changed,
-    };
+    let may_overwrite = flags::is_set(matches, "overwrite");
     let report = Report::of(matches, words.manager)?;
-    if differing.is_empty() {
+    for key in missing(held, changes).filter(|_| words.declared.is_empty() && report.dry_run != DryRun::Client) {
+        println!("{} \"{key}\" not found.", words.one);
+    }
+    if !may_overwrite && let Some(why) = declared(held, changes, words) {
+        return error(why);
+    }
+    let is_same = changes.iter().all(|(key, value)| held[key] == *value);
+    let said = said(held, changes, words, may_overwrite);
+    if is_same {
         return report.say(&found.served, &tree, said);
     }
     let mut metadata = json!({});
@@ -161,9 +154,90 @@ async fn change(
     report.say(&found.served, &after.tree(), said)
 }
 
+/// Says which keys have other values already. The change cause may always be written.
+fn declared(held: &Value, changes: &Map<String, Value>, words: &Words) -> Option<String> {
+    let is_label = words.declared.is_empty();
+    let end = if is_label { ", and --overwrite is false" } else { "" };
+    let taken: Vec<String> = changes
+        .iter()
+        .filter(|(key, _)| is_label || key.as_str() != CAUSE)
+        .filter_map(|(key, new)| Some((key, held[key].as_str()?, new.as_str()?)))
+        .filter(|(_, old, new)| old != new)
+        .map(|(key, old, _)| format!("'{key}' already has a value ({old}){end}"))
+        .collect();
+    match taken.as_slice() {
+        [] => None,
+        several @ [_, _, ..] if is_label => Some(format!("[{}]", several.join(", "))),
+        all => Some(format!("{}{}", words.declared, all.join("; "))),
+    }
+}
+
+/// The keys that are to be removed and are not there.
+fn missing<'a>(held: &'a Value, changes: &'a Map<String, Value>) -> impl Iterator<Item = &'a String> {
+    changes.iter().filter(|(key, value)| value.is_null() && held[*key].is_null()).map(|(key, _)| key)
+}
+
+/// What is said of the change: upstream compares the object's text before and after, in which a map that was not
+/// there appears empty, and takes a shorter text for a removal.
+fn said(held: &Value, changes: &Map<String, Value>, words: &Words, may_overwrite: bool) -> &'static str {
+    let mut after = held.as_object().cloned().unwrap_or_default();
+    for (key, value) in changes {
+        match value {
+            Value::Null => drop(after.remove(key)),
+            value => drop(after.insert(key.clone(), value.clone())),
+        }
+    }
+    let after = Value::Object(after);
+    if after == *held {
+        return words.unchanged;
+    }
+    let is_shorter = !held.is_null() && after.to_string().len() < held.to_string().len();
+    if is_shorter && !may_overwrite { words.only_removed } else { words.changed }
+}
+
 fn print_all(found: &Found, words: &Words) {
     let tree = found.object.tree();
     for (key, value) in tree["metadata"][words.field].as_object().into_iter().flatten() {
         println!("{key}={}", value.as_str().unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes(words: &[&str]) -> Map<String, Value> {
+        parse(words).unwrap()
+    }
+
+    #[test]
+    fn a_change_cause_is_overwritten_unasked() {
+        let held = json!({"kubernetes.io/change-cause": "one", "a": "1", "b": "2"});
+        assert_eq!(declared(&held, &changes(&["kubernetes.io/change-cause=two"]), &ANNOTATIONS), None);
+        assert_eq!(
+            declared(&held, &changes(&["kubernetes.io/change-cause=two", "a=2", "b=3"]), &ANNOTATIONS).unwrap(),
+            "--overwrite is false but found the following declared annotation(s): 'a' already has a value (1); 'b' already has a value (2)"
+        );
+        assert_eq!(
+            declared(&held, &changes(&["a=2", "b=2", "c=1"]), &LABELS).unwrap(),
+            "'a' already has a value (1), and --overwrite is false"
+        );
+    }
+
+    #[test]
+    fn a_change_of_labels_is_named_as_upstream_names_it() {
+        let held = json!({"a": "1"});
+        for (held, given, may_overwrite, expected) in [
+            (&Value::Null, "zz-", false, "labeled"),
+            (&held, "zz-", false, "not labeled"),
+            (&held, "a=1", false, "not labeled"),
+            (&held, "b=1", false, "labeled"),
+            (&held, "a-", false, "unlabeled"),
+            (&held, "a-", true, "labeled"),
+        ] {
+            assert_eq!(said(held, &changes(&[given]), &LABELS, may_overwrite), expected, "{held} {given}");
+        }
+        assert_eq!(said(&held, &changes(&["zz-"]), &ANNOTATIONS, false), "annotated");
+        assert_eq!(missing(&held, &changes(&["a-", "b-"])).collect::<Vec<_>>(), ["b"]);
     }
 }

@@ -14,6 +14,7 @@ use crate::flags;
 use crate::report::Report;
 use crate::select::{self, Found};
 use crate::session::Session;
+pub use revisions::CAUSE;
 
 pub const ENTRY: Entry = Entry { build, run: |matches| Box::pin(run(matches)) };
 
