@@ -49,9 +49,18 @@ async fn run(matches: &ArgMatches) -> Result {
 /// Asks the server by creating a review; it is answered and kept nowhere.
 async fn review(session: &Session, group: &str, kind: &str, spec: Value) -> Result<Value> {
     let resource = client::Resource::new(group, "v1", &format!("{}s", kind.to_lowercase()), kind);
-    let tree = json!({"apiVersion": format!("{group}/v1"), "kind": kind, "spec": spec});
+    let tree = question(group, kind, spec);
     let answer = session.client.dynamic(resource).create("", tree, Options::default()).await?;
     Ok(Value::clone(&answer.tree()))
+}
+
+/// Some reviews ask nothing: the server warns of a `spec` that their kind does not have.
+fn question(group: &str, kind: &str, spec: Value) -> Value {
+    let mut tree = json!({"apiVersion": format!("{group}/v1"), "kind": kind});
+    if !spec.is_null() {
+        tree["spec"] = spec;
+    }
+    tree
 }
 
 async fn can_i(matches: &ArgMatches) -> Result {
@@ -138,7 +147,7 @@ fn texts(list: &Value) -> Vec<String> {
 
 async fn who_am_i(matches: &ArgMatches) -> Result {
     let session = Session::open(matches).await?;
-    let answer = review(&session, "authentication.k8s.io", "SelfSubjectReview", json!({})).await?;
+    let answer = review(&session, "authentication.k8s.io", "SelfSubjectReview", Value::Null).await?;
     let format = print::Format::parse(flags::of(matches, "output"))?;
     if !format.is_table() {
         print!("{}", format.object(&answer)?);
@@ -163,4 +172,15 @@ async fn who_am_i(matches: &ArgMatches) -> Result {
     }
     print!("{}", table::aligned(&rows));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_review_that_asks_nothing_has_no_spec() {
+        assert_eq!(question("a", "A", Value::Null), json!({"apiVersion": "a/v1", "kind": "A"}));
+        assert_eq!(question("a", "A", json!({}))["spec"], json!({}));
+    }
 }
