@@ -1,7 +1,7 @@
 //! `kubectl edit`: an object in an editor, and what was changed as a patch of the server's object.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -95,7 +95,13 @@ impl Editing<'_> {
         let (mut text, mut refused) = (original.clone(), String::new());
         loop {
             write(&format!("{HEADER}{refused}{text}"), path)?;
-            open_editor(path).await?;
+            if let Err(failure) = open_editor(path).await {
+                // Nothing of the user's is in a file that the server has not refused yet.
+                if refused.is_empty() {
+                    let _ = fs::remove_file(path);
+                }
+                return Err(failure);
+            }
             let edited = without_comments(&fs::read_to_string(path)?);
             if !refused.is_empty() && edited == text {
                 return error("Edit cancelled, no valid changes were saved.");
@@ -188,20 +194,40 @@ fn write(text: &str, path: &Path) -> Result {
 /// `KUBE_EDITOR`, else `EDITOR`, else vi; through a shell when it is more than a word.
 async fn open_editor(path: &Path) -> Result {
     let set = |name: &str| std::env::var(name).ok().filter(|editor| !editor.is_empty());
-    let editor = set("KUBE_EDITOR").or_else(|| set("EDITOR")).unwrap_or_else(|| "vi".into());
+    launch(&set("KUBE_EDITOR").or_else(|| set("EDITOR")).unwrap_or_else(|| "vi".into()), path).await
+}
+
+async fn launch(editor: &str, path: &Path) -> Result {
     let mut command = if editor.contains([' ', '"', '\'']) {
         let mut shell = tokio::process::Command::new("sh");
         shell.arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(path);
         shell
     } else {
-        let mut command = tokio::process::Command::new(&editor);
+        let mut command = tokio::process::Command::new(editor);
         command.arg(path);
         command
     };
-    let status =
-        command.status().await.map_err(|e| Failure::Here(format!("unable to launch the editor {editor:?}: {e}")))?;
-    if status.success() {
-        return Ok(());
+    // Why is not said, as upstream does not say it: the editor has the terminal for its own words.
+    match command.status().await {
+        Ok(status) if status.success() => Ok(()),
+        Err(why) if why.kind() == ErrorKind::NotFound => error(format!("unable to launch the editor {editor:?}")),
+        _ => error(format!("there was a problem with the editor {editor:?}")),
     }
-    error(format!("there was a problem with the editor {editor:?}: {status}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_editor_that_fails_is_named_and_no_more() {
+        let nowhere = Path::new("/nonexistent");
+        for (editor, words) in [
+            ("false", "error: there was a problem with the editor \"false\""),
+            ("false x", "error: there was a problem with the editor \"false x\""),
+            ("no-such-editor", "error: unable to launch the editor \"no-such-editor\""),
+        ] {
+            assert_eq!(launch(editor, nowhere).await.unwrap_err().to_string(), words);
+        }
+    }
 }
