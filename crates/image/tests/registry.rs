@@ -95,6 +95,10 @@ async fn images_are_pulled_by_tag_digest_and_mirror() {
     };
     assert_eq!(mirrored.id, image.id);
     assert_eq!(mirrored.digests, [format!("docker.io/team/busybox@{digest}")]);
+    // A digest goes with the last tag of its repository, and alone when it is what was named.
+    assert_eq!(store.untag(&name).unwrap(), [name.clone(), image.digests[0].clone()]);
+    assert_eq!(other.untag(&mirrored.digests[0]).unwrap(), mirrored.digests);
+    assert!(store.list().is_empty() && other.list().is_empty());
     let missing = puller.pull(&format!("{}/team/nothing:1", registry.address), Credentials::None).await;
     assert!(matches!(missing, Err(image::Error::NotFound(_))), "{missing:?}");
 }
