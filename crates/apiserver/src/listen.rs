@@ -36,6 +36,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(90);
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// After `accept` failed (no file descriptors left): give connections time to close.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// Selectors may be long; Go's servers take this much.
+const H2_HEADERS_BYTES_MAX: u32 = 1 << 20;
 const H2_STREAMS_MAX: u32 = 1000;
 const H2_WINDOW_BYTES: u32 = 1 << 20;
 /// The kernel looks for dead peers, so that an idle server sleeps.
@@ -154,6 +156,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(H2_STREAMS_MAX)
+        .max_header_list_size(H2_HEADERS_BYTES_MAX)
         .initial_stream_window_size(H2_WINDOW_BYTES)
         .initial_connection_window_size(H2_WINDOW_BYTES);
     builder
