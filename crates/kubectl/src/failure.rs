@@ -36,11 +36,16 @@ pub fn misused<T>(command: &str, message: &str) -> Result<T> {
 
 /// A failed system call in Go's words: `open /x: permission denied`.
 pub fn go_words(call: &str, path: impl fmt::Display, why: &std::io::Error) -> String {
+    format!("{call} {path}: {}", words(why))
+}
+
+/// Of the system's errors Go says the words alone, in small letters.
+fn words(why: &std::io::Error) -> String {
     let text = why.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
+    let Some((text, _)) = text.split_once(" (os error") else { return text };
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_ascii_lowercase());
-    format!("{call} {path}: {}{}", first.map(String::from).unwrap_or_default(), letters.as_str())
+    format!("{}{}", first.map(String::from).unwrap_or_default(), letters.as_str())
 }
 
 impl Failure {
@@ -123,7 +128,7 @@ impl From<Status> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Failure::Here(error.to_string())
+        Failure::Here(words(&error))
     }
 }
 
@@ -189,6 +194,14 @@ mod tests {
     fn said(words: &str) -> String {
         let error = crate::commands::root().try_get_matches_from(words.split(' ')).unwrap_err();
         usage("get", &error)
+    }
+
+    #[test]
+    fn the_system_s_errors_are_words_alone() {
+        let gone = || std::io::Error::from_raw_os_error(rustix::io::Errno::NOENT.raw_os_error());
+        assert_eq!(go_words("open", "/x", &gone()), "open /x: no such file or directory");
+        assert_eq!(Failure::from(gone()).to_string(), "error: no such file or directory");
+        assert_eq!(Failure::from(std::io::Error::other("Ours")).to_string(), "error: Ours");
     }
 
     #[test]

@@ -20,6 +20,9 @@ Example resource specifications include:
    '<resource> <name>'
    '<resource>'";
 
+/// What is said where all objects of a type would be meant and nobody said so.
+pub const NO_NAME: &str = "resource(s) were provided, but no name was specified";
+
 /// One resource with the names asked for; no names mean all of them.
 #[derive(Clone, Debug)]
 pub struct Named {
@@ -95,7 +98,27 @@ pub async fn words(session: &Session, words: &[&str]) -> Result<Vec<Named>> {
 /// # Errors
 /// Nothing is named; or an object is not there (after all others were found).
 pub async fn objects(session: &Session, matches: &ArgMatches) -> Result<Vec<Found>> {
-    chosen(session, matches, &flags::all(matches, "resources")).await
+    let words = flags::all(matches, "resources");
+    agree(&words, is_selected(matches))?;
+    chosen(session, matches, &words).await
+}
+
+/// Whether objects are chosen by what they are.
+pub fn is_selected(matches: &ArgMatches) -> bool {
+    ["selector", "field-selector"].iter().any(|flag| !flags::try_of(matches, flag).is_empty())
+}
+
+/// # Errors
+/// Objects are named, and chosen in another way too.
+pub fn agree(words: &[&str], is_selected: bool) -> Result {
+    match words {
+        _ if !is_selected => Ok(()),
+        all if all.iter().any(|word| word.contains('/')) => {
+            error("selectors and the all flag cannot be used when passing resource/name arguments")
+        }
+        [_, _, ..] => error("name cannot be provided when a selector is specified"),
+        _ => Ok(()),
+    }
 }
 
 /// As [`objects`], with the words that name resources already told from others.
@@ -114,7 +137,8 @@ pub async fn chosen(session: &Session, matches: &ArgMatches, words: &[&str]) -> 
     }
     let selector = flags::try_of(matches, "selector");
     let everywhere = flags::try_is_set(matches, "all-namespaces");
-    let options = Options { label_selector: selector.into(), ..Options::default() };
+    let fields = flags::try_of(matches, "field-selector");
+    let options = Options { label_selector: selector.into(), field_selector: fields.into(), ..Options::default() };
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for named in self::words(session, words).await? {
         let namespace = namespace(session, &named.served, everywhere);
@@ -219,4 +243,20 @@ pub fn namespace_of(session: &Session, served: &Served, tree: &serde_json::Value
         ));
     }
     Ok(own.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_selectors_do_not_go_together() {
+        let said = |words: &[&str]| agree(words, true).unwrap_err().to_string();
+        assert_eq!(said(&["pods", "p"]), "error: name cannot be provided when a selector is specified");
+        assert_eq!(
+            said(&["pods/p"]),
+            "error: selectors and the all flag cannot be used when passing resource/name arguments"
+        );
+        assert!(agree(&["pods,svc"], true).is_ok() && agree(&["pods", "p"], false).is_ok());
+    }
 }

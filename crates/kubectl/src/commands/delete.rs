@@ -142,6 +142,10 @@ impl Plan {
 
 async fn targets(session: &Session, matches: &ArgMatches) -> Result<(Vec<Found>, Vec<Failure>)> {
     let words = flags::all(matches, "resources");
+    let (is_selected, is_all) = (select::is_selected(matches), flags::is_set(matches, "all"));
+    if is_selected && is_all {
+        return error("setting 'all' parameter but found a non empty selector. ");
+    }
     let filenames = flags::all(matches, "filename");
     if !filenames.is_empty() {
         return in_files(session, matches, &filenames).await;
@@ -149,12 +153,11 @@ async fn targets(session: &Session, matches: &ArgMatches) -> Result<(Vec<Found>,
     if words.is_empty() {
         return error(select::NOTHING_NAMED);
     }
-    let is_selected = !flags::of(matches, "selector").is_empty() || !flags::of(matches, "field-selector").is_empty();
-    let is_all = flags::is_set(matches, "all");
+    select::agree(&words, is_selected || is_all)?;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for named in select::words(session, &words).await? {
         if named.names.is_empty() && !is_selected && !is_all {
-            return error("resource(s) were provided, but no name was specified");
+            return error(select::NO_NAME);
         }
         collect(session, matches, &named, &mut found, &mut failures).await?;
     }

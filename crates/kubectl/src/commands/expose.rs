@@ -43,7 +43,7 @@ fn build() -> Command {
 async fn run(matches: &ArgMatches) -> Result {
     let session = Session::open(matches).await?;
     let report = Report::of(matches, "kubectl-expose")?;
-    let found = select::objects(&session, matches).await?;
+    let found = select::chosen(&session, matches, &flags::all(matches, "resources")).await?;
     let served = session.discovery().await?.of_kind("v1", "Service")?;
     for found in found {
         let service = service(matches, &found)?;

@@ -77,9 +77,20 @@ pub async fn change_all(matches: &ArgMatches, words: &Words) -> Result {
     if changes.is_empty() && !is_list {
         return error(format!("at least one {} update is required", words.one));
     }
+    for flag in ["selector", "field-selector"] {
+        if flags::is_set(matches, "all") && !flags::of(matches, flag).is_empty() {
+            return error(format!("cannot set --all and --{flag} at the same time"));
+        }
+    }
     let changes = parse(&changes)?;
     if words.field == "labels" {
         valid(&changes)?;
+    }
+    let is_selected = select::is_selected(matches);
+    select::agree(&names, is_selected)?;
+    let is_named = names.len() != 1 || names.iter().any(|name| name.contains('/'));
+    if !is_named && !is_selected && !flags::is_set(matches, "all") && flags::all(matches, "filename").is_empty() {
+        return error(select::NO_NAME);
     }
     for found in select::chosen(&session, matches, &names).await? {
         if is_list {

@@ -73,6 +73,7 @@ async fn named(session: &Session, matches: &ArgMatches) -> Result<Vec<Named>> {
         if words.is_empty() {
             return Err(Failure::Plain("You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.\n\nerror: Required resource not specified.\nUse \"kubectl explain <resource>\" for a detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and examples".into()));
         }
+        select::agree(&words, select::is_selected(matches))?;
         return select::words(session, &words).await;
     }
     let discovery = session.discovery().await?;
