@@ -49,6 +49,9 @@ async fn run(matches: &ArgMatches) -> Result {
     if !matches!(subresource, "" | "status" | "scale") {
         return error(format!("invalid subresource value: {subresource:?}. Must be one of [status scale]"));
     }
+    if !flags::is_set(matches, "force") {
+        without_force(matches)?;
+    }
     let session = Session::open(matches).await?;
     let report = Report::of(matches, "kubectl-replace")?;
     let (mut failures, mut anew) = (Vec::new(), Vec::new());
@@ -80,6 +83,15 @@ async fn run(matches: &ArgMatches) -> Result {
     }
     Failure::all(failures)?;
     force(&session, matches, &report, anew).await
+}
+
+/// Grace and patience belong to deletions.
+fn without_force(matches: &ArgMatches) -> Result {
+    match (flags::of(matches, "grace-period"), flags::of(matches, "timeout")) {
+        ("" | "-1", "" | "0" | "0s") => Ok(()),
+        ("" | "-1", _) => error("--timeout must have --force specified"),
+        _ => error("--grace-period must have --force specified"),
+    }
 }
 
 /// Deletes all of them, waits until they are gone, and makes them again.
@@ -129,4 +141,31 @@ async fn write(
         tree["metadata"]["resourceVersion"] = machinery::meta::resource_version(&now.tree()).into();
     }
     Ok(resource.update(&namespace, &name, subresource, tree, options).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replacing_by_force_deletes_with_the_grace_that_objects_have() {
+        let plan = |words: &str| Plan::of(&build().try_get_matches_from(words.split(' ')).unwrap());
+        assert_eq!(plan("replace --force").unwrap().options().grace_period_seconds, None);
+        assert_eq!(plan("replace --force --grace-period=0").unwrap().options().grace_period_seconds, Some(1));
+        assert_eq!(plan("replace --force --grace-period=2").unwrap().options().grace_period_seconds, Some(2));
+    }
+
+    #[test]
+    fn grace_and_patience_need_force() {
+        let said = |words: &str| without_force(&build().try_get_matches_from(words.split(' ')).unwrap());
+        assert_eq!(
+            said("replace --grace-period=2").unwrap_err().to_string(),
+            "error: --grace-period must have --force specified"
+        );
+        assert_eq!(
+            said("replace --timeout=2s").unwrap_err().to_string(),
+            "error: --timeout must have --force specified"
+        );
+        assert!(said("replace --timeout=0s --grace-period=-1").is_ok());
+    }
 }
