@@ -60,6 +60,8 @@ impl Unpacking {
 pub struct FromChannel {
     pub incoming: mpsc::Receiver<Bytes>,
     pub left: Bytes,
+    /// Somebody asked for more than came.
+    pub is_drained: bool,
 }
 
 impl Read for FromChannel {
@@ -67,7 +69,10 @@ impl Read for FromChannel {
         while self.left.is_empty() {
             match self.incoming.blocking_recv() {
                 Some(bytes) => self.left = bytes,
-                None => return Ok(0),
+                None => {
+                    self.is_drained = true;
+                    return Ok(0);
+                }
             }
         }
         let count = out.len().min(self.left.len());

@@ -167,15 +167,22 @@ async fn download(remote: &Remote, from: &Place<'_>, destination: &str, retries:
     );
     let unpacking = Unpacking { prefix, destination: destination.to_owned(), hint };
     let (sender, incoming) = mpsc::channel(BLOCKS_WAITING_MAX);
-    let reader = FromChannel { incoming, left: bytes::Bytes::new() };
-    let unpacked = tokio::task::spawn_blocking(move || unpacking.run(reader));
+    let mut reader = FromChannel { incoming, left: bytes::Bytes::new(), is_drained: false };
+    let unpacked = tokio::task::spawn_blocking(move || (unpacking.run(&mut reader), !reader.is_drained));
     let ended = stream(remote, source, retries, sender).await;
-    let unpacked = match unpacked.await {
+    let (unpacked, is_whole) = match unpacked.await {
         Ok(unpacked) => unpacked,
-        Err(panicked) => error(format!("unpacking failed: {panicked}")),
+        Err(panicked) => (error(format!("unpacking failed: {panicked}")), false),
     };
-    match ended? {
+    verdict(ended?, unpacked, is_whole)
+}
+
+/// An archive that came with its end is all that is wanted, as upstream has it: a `tar` that did not find a file has
+/// said so, and its exit code does not count.
+fn verdict(ended: Ended, unpacked: Result, is_whole: bool) -> Result {
+    match ended {
         Ended::Success => unpacked,
+        Ended::Code(_) if is_whole => unpacked,
         other => other.outcome(),
     }
 }

@@ -1,9 +1,11 @@
 use std::fs;
 use std::path::Path;
 
-use super::Place;
-use super::download::Unpacking;
+use tokio::sync::mpsc;
+
+use super::download::{FromChannel, Unpacking};
 use super::upload::pack;
+use super::{Ended, Place, verdict};
 
 fn unpacking(prefix: &str, destination: &Path) -> Unpacking {
     Unpacking { prefix: prefix.into(), destination: destination.display().to_string(), hint: String::new() }
@@ -72,4 +74,22 @@ fn foreign_names_stop_the_copy() {
     let archive = crafted(&[("other", tar::EntryType::Regular)]);
     let failure = unpacking("x", folder.path()).run(archive.as_slice()).unwrap_err();
     assert_eq!(failure.to_string(), "error: tar contents corrupted");
+}
+
+#[test]
+fn the_code_of_tar_counts_where_the_archive_has_no_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let is_whole = |archive: Vec<u8>| {
+        let (sender, incoming) = mpsc::channel(1);
+        sender.try_send(archive.into()).unwrap();
+        drop(sender);
+        let mut reader = FromChannel { incoming, left: bytes::Bytes::new(), is_drained: false };
+        unpacking("x", folder.path()).run(&mut reader).unwrap();
+        !reader.is_drained
+    };
+    assert!(is_whole(crafted(&[])));
+    assert!(!is_whole(Vec::new()));
+    assert!(verdict(Ended::Code(1), Ok(()), true).is_ok());
+    assert!(verdict(Ended::Code(1), Ok(()), false).is_err());
+    assert!(verdict(Ended::Failed("x".into()), Ok(()), true).is_err());
 }
