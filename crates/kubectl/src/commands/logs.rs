@@ -8,7 +8,7 @@ use futures::stream::FuturesUnordered;
 use serde_json::Value;
 
 use super::Entry;
-use crate::failure::{Result, error};
+use crate::failure::{Failure, Result, error};
 use crate::flags;
 use crate::pods;
 use crate::session::Session;
@@ -17,6 +17,8 @@ pub const ENTRY: Entry = Entry { build, run: |matches| Box::pin(run(matches)) };
 
 /// So many logs are followed at once unless more are asked for.
 const STREAMS_MAX: usize = 5;
+
+const NANOS_A_SECOND: u64 = 1_000_000_000;
 
 fn build() -> Command {
     Command::new("logs")
@@ -73,6 +75,7 @@ async fn run(matches: &ArgMatches) -> Result {
     } else {
         pods::selected(&session, selector).await?
     };
+    since(matches)?;
     let is_selected = !selector.is_empty() || all_pods;
     let mut sources = Vec::new();
     for pod in &chosen {
@@ -177,6 +180,20 @@ fn write(prefix: &str, text: &[u8]) -> Result {
     Ok(out.flush()?)
 }
 
+/// The seconds of `--since`, which is not for `--since-time` to gainsay.
+fn since(matches: &ArgMatches) -> Result<Option<u64>> {
+    let text = flags::of(matches, "since");
+    let nanos = if text.is_empty() { 0 } else { machinery::duration::parse(text).map_err(Failure::Here)? };
+    if nanos != 0 && !flags::of(matches, "since-time").is_empty() {
+        return error("at most one of `sinceTime` or `sinceSeconds` may be specified");
+    }
+    match u64::try_from(nanos) {
+        Ok(0) => Ok(None),
+        Ok(nanos) => Ok(Some(nanos.div_ceil(NANOS_A_SECOND))),
+        Err(_) => error("--since must be greater than 0"),
+    }
+}
+
 fn query(matches: &ArgMatches, container: &str, is_selected: bool) -> Result<String> {
     let mut parts = vec![format!("container={}", client::https::escape(container))];
     for (flag, parameter) in [("follow", "follow"), ("previous", "previous"), ("timestamps", "timestamps")] {
@@ -194,9 +211,8 @@ fn query(matches: &ArgMatches, container: &str, is_selected: bool) -> Result<Str
         Ok(lines) if lines >= 0 => parts.push(format!("tailLines={lines}")),
         _ => return error("--tail must be greater than or equal to -1"),
     }
-    if !flags::of(matches, "since").is_empty() {
-        let seconds = flags::duration(flags::of(matches, "since"))?.as_secs_f64().ceil() as u64;
-        parts.push(format!("sinceSeconds={}", seconds.max(1)));
+    if let Some(seconds) = since(matches)? {
+        parts.push(format!("sinceSeconds={seconds}"));
     }
     for (flag, parameter) in [("since-time", "sinceTime"), ("limit-bytes", "limitBytes")] {
         let value = flags::of(matches, flag);
@@ -205,4 +221,21 @@ fn query(matches: &ArgMatches, container: &str, is_selected: bool) -> Result<Str
         }
     }
     Ok(parts.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_is_one_of_two_and_not_before_now() {
+        let of = |words: &str| since(&build().try_get_matches_from(words.split(' ')).unwrap());
+        assert_eq!(of("logs --since=1500ms").unwrap(), Some(2));
+        assert_eq!(of("logs p").unwrap(), None);
+        assert_eq!(of("logs --since=-1m").unwrap_err().to_string(), "error: --since must be greater than 0");
+        assert_eq!(
+            of("logs --since=1m --since-time=2020-01-01T00:00:00Z").unwrap_err().to_string(),
+            "error: at most one of `sinceTime` or `sinceSeconds` may be specified"
+        );
+    }
 }
