@@ -44,7 +44,7 @@ async fn stopped_and_started(bed: &Bed) -> Result<()> {
     let client = bed.client().await?;
     let command = ["sh", "-c", "echo started; trap exit TERM; while true; do sleep 1; done"];
     let always = json!({"containers": [{"name": "c", "image": "busybox:1.36", "command": command}]});
-    let web = json!({"containers": [{"name": "c", "image": "nginx", "imagePullPolicy": "IfNotPresent"}]});
+    let web = web();
     let mut never = always.clone();
     never["restartPolicy"] = "Never".into();
     for (name, spec) in [("always", always), ("web", web), ("never", never)] {
@@ -90,6 +90,14 @@ async fn stopped_and_started(bed: &Bed) -> Result<()> {
 async fn create<T: client::typed::Typed>(client: &Client, tree: Value) -> Result<()> {
     client.create_tree(&Resource::of::<T>(), NAMESPACE, "", "", tree).await?;
     Ok(())
+}
+
+/// Ready when it listens: a container that was just started refuses connections still.
+fn web() -> Value {
+    let probe = json!({"tcpSocket": {"port": 80}, "periodSeconds": 1});
+    json!({"containers": [
+        {"name": "c", "image": "nginx", "imagePullPolicy": "IfNotPresent", "readinessProbe": probe},
+    ]})
 }
 
 fn restarts(pod: &Value) -> i64 {
@@ -185,7 +193,7 @@ async fn two_on_one_machine(first: &Bed) -> Result<()> {
     second.kybern(&apart)?;
     second.load("nginx")?;
     let client = second.client().await?;
-    let spec = json!({"containers": [{"name": "c", "image": "nginx", "imagePullPolicy": "IfNotPresent"}]});
+    let spec = web();
     create::<Pod>(&client, json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": spec}))
         .await?;
     let seen = pods::until(&client, NAMESPACE, |seen| seen.values().any(|pod| pods::is_ready(pod))).await?;
