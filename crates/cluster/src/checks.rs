@@ -8,14 +8,20 @@ use network::pool::Cidr;
 
 use crate::home::Home;
 use crate::settings::Settings;
-use crate::switches;
+use crate::{switches, teardown};
+
+/// # Errors
+/// The user cannot do what the command does.
+pub fn root(words: &str) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("kybern {words} needs namespaces, mounts and network rules: run it as root (sudo kybern {words})");
+    }
+    Ok(())
+}
 
 /// # Errors
 /// The first thing that is missing, with what to do.
 pub fn machine(home: &Home, settings: &Settings) -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        bail!("kybern up makes namespaces, mounts and network rules: run it as root (sudo kybern up)");
-    }
     filesystem("overlay", "CONFIG_OVERLAY_FS (modprobe overlay)")?;
     if !fs::exists("/proc/self/ns/net")? {
         bail!("this kernel has no network namespaces: it needs CONFIG_NET_NS");
@@ -27,6 +33,7 @@ pub fn machine(home: &Home, settings: &Settings) -> Result<()> {
     let config = proxy::Config { table: "kybern".into(), node: String::new(), pods: range, services: None };
     proxy::check(&config)?;
     ranges(home, settings)?;
+    addresses(home, settings)?;
     port(settings.api_port)
 }
 
@@ -42,11 +49,9 @@ fn filesystem(name: &str, remedy: &str) -> Result<()> {
 fn ranges(home: &Home, settings: &Settings) -> Result<()> {
     for other in switches::users(home)? {
         let Some(theirs) = Settings::load(&other)? else { continue };
-        for (flag, range, theirs) in [
-            ("--pod-cidr", &settings.pod_cidr, &theirs.pod_cidr),
-            ("--service-cidr", &settings.service_cidr, &theirs.service_cidr),
-        ] {
-            if overlap(range.parse()?, theirs.parse()?) {
+        let pairs = flags(settings).into_iter().flat_map(|own| [(own, &theirs.pod_cidr), (own, &theirs.service_cidr)]);
+        for ((flag, range), theirs) in pairs {
+            if range.parse::<Cidr>()?.overlaps(theirs.parse()?) {
                 bail!(
                     "the cluster {:?} has the addresses {theirs}: choose others than {range} with {flag}",
                     other.name
@@ -57,8 +62,19 @@ fn ranges(home: &Home, settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-fn overlap(one: Cidr, other: Cidr) -> bool {
-    one.contains(other.network()) || other.contains(one.network())
+fn flags(settings: &Settings) -> [(&'static str, &str); 2] {
+    [("--pod-cidr", &settings.pod_cidr), ("--service-cidr", &settings.service_cidr)]
+}
+
+/// What the machine has itself stays as it is: it would lose its routes to others under a cluster's.
+fn addresses(home: &Home, settings: &Settings) -> Result<()> {
+    let ours = if switches::is_up_here(home)? { Some(teardown::claim(home, settings)?) } else { None };
+    for (flag, range) in flags(settings) {
+        if let Some(what) = network::host::taken(range.parse()?, ours.as_ref())? {
+            bail!("this machine has addresses of {range} already: {what}. Choose another range with {flag}");
+        }
+    }
+    Ok(())
 }
 
 fn port(port: u16) -> Result<()> {
@@ -68,18 +84,5 @@ fn port(port: u16) -> Result<()> {
             "port {port} for the API server cannot be used ({error}): stop what listens there, \
              or choose another one with --api-port"
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_overlap_when_one_holds_the_other() {
-        let range = |text: &str| text.parse::<Cidr>().unwrap();
-        assert!(overlap(range("10.244.0.0/16"), range("10.244.3.0/24")));
-        assert!(overlap(range("10.244.3.0/24"), range("10.244.0.0/16")));
-        assert!(!overlap(range("10.244.0.0/16"), range("10.245.0.0/16")));
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::commands;
 use crate::home::Home;
 use crate::settings::{self, Settings};
-use crate::{supervise, turn};
+use crate::{checks, supervise, turn};
 
 /// The cluster is this process' until this is dropped.
 pub struct Kept {
@@ -23,6 +23,8 @@ pub struct Kept {
 /// There is no such cluster, it runs already, or the machine lacks something.
 pub fn keep(home: &Home) -> Result<Kept> {
     settings::check_name(&home.name)?;
+    checks::root(&format!("server{}", home.flag()))?;
+    home.check_length()?;
     existing(home)?;
     let _turn = turn::take(&home.run)?;
     // It may have been deleted while this one waited for its turn.
@@ -30,7 +32,7 @@ pub fn keep(home: &Home) -> Result<Kept> {
     if supervise::living(home)?.is_some() {
         bail!("the cluster {:?} is running already", home.name);
     }
-    commands::prepare(home, &settings)?;
+    let _name = commands::prepare(home, &settings)?;
     Ok(Kept { _lock: supervise::take_place(home)? })
 }
 

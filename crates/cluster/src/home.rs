@@ -4,10 +4,19 @@
 
 use std::path::{Path, PathBuf};
 
+/// The cluster that commands mean without `--name`.
+pub const DEFAULT_NAME: &str = "kybern";
+/// The variable that moves all folders.
+pub const ROOT: &str = "KYBERN_HOME";
+/// What the kernel takes as the path of a Unix socket, without its end.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
 /// The folders of one cluster.
 #[derive(Clone, Debug)]
 pub struct Home {
     pub name: String,
+    /// `KYBERN_HOME`, if set.
+    pub root: Option<PathBuf>,
     pub data: PathBuf,
     pub run: PathBuf,
     /// Logs of pods, with upstream's layout below: `pods/`, `containers/`.
@@ -17,16 +26,17 @@ pub struct Home {
 impl Home {
     /// The home of the cluster `name`; `root` is the value of `KYBERN_HOME`, if set.
     pub fn new(name: &str, root: Option<&Path>) -> Self {
+        let kept = root.map(Path::to_owned);
         let (data, run, logs) = match root {
             Some(root) => (root.join("lib"), root.join("run"), root.join("log")),
             None => ("/var/lib/kybern".into(), "/run/kybern".into(), "/var/log/kybern".into()),
         };
-        Self { name: name.into(), data: data.join(name), run: run.join(name), logs: logs.join(name) }
+        Self { name: name.into(), root: kept, data: data.join(name), run: run.join(name), logs: logs.join(name) }
     }
 
     /// From this process' environment.
     pub fn of(name: &str) -> Self {
-        let root = std::env::var_os("KYBERN_HOME").filter(|v| !v.is_empty()).map(PathBuf::from);
+        let root = std::env::var_os(ROOT).filter(|v| !v.is_empty()).map(|root| absolute(root.into()));
         Self::new(name, root.as_deref())
     }
 
@@ -46,10 +56,30 @@ impl Home {
             if name != self.name {
                 let beside = |own: &Path| own.with_file_name(&name);
                 let (data, run, logs) = (beside(&self.data), beside(&self.run), beside(&self.logs));
-                found.push(Self { name, data, run, logs });
+                found.push(Self { name, root: self.root.clone(), data, run, logs });
             }
         }
         Ok(found)
+    }
+
+    /// The flag that chooses this cluster, for commands that people are told to type: nothing for the default one.
+    pub fn flag(&self) -> String {
+        if self.name == DEFAULT_NAME { String::new() } else { format!(" --name {}", self.name) }
+    }
+
+    /// # Errors
+    /// The folders' paths are too long for the sockets in them.
+    pub fn check_length(&self) -> anyhow::Result<()> {
+        let socket = self.runtime_socket();
+        let length = socket.as_os_str().len();
+        if length > SOCKET_PATH_BYTES_MAX {
+            anyhow::bail!(
+                "the path of the socket {} has {length} bytes, and the kernel takes {SOCKET_PATH_BYTES_MAX} at most: \
+                 choose a shorter KYBERN_HOME or --name",
+                socket.display()
+            );
+        }
+        Ok(())
     }
 
     pub fn settings(&self) -> PathBuf {
@@ -87,5 +117,37 @@ impl Home {
     /// Folders that deletion removes, that of the run files last.
     pub fn folders(&self) -> [&Path; 3] {
         [&self.logs, &self.data, &self.run]
+    }
+}
+
+/// The path from the root folder; as it is, where the working folder is gone.
+pub fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn homes_are_absolute() {
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(absolute("x/y".into()), here.join("x/y"));
+        assert_eq!(absolute("/x/y".into()), Path::new("/x/y"));
+    }
+
+    #[test]
+    fn a_home_too_long_for_sockets_is_refused() {
+        let of = |length: usize| Home::new("c", Some(Path::new(&format!("/{}", "x".repeat(length - 1)))));
+        let rest = "/run/c/runtime.sock".len();
+        of(SOCKET_PATH_BYTES_MAX - rest).check_length().unwrap();
+        let refused = of(SOCKET_PATH_BYTES_MAX - rest + 1).check_length().unwrap_err().to_string();
+        assert!(refused.contains("choose a shorter KYBERN_HOME"), "{refused}");
+    }
+
+    #[test]
+    fn hints_name_clusters_other_than_the_default_one() {
+        assert_eq!(Home::new("kybern", None).flag(), "");
+        assert_eq!(Home::new("x", None).flag(), " --name x");
     }
 }

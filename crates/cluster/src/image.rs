@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand};
 use rpc::archives::archives_client::ArchivesClient;
 use rpc::archives::{LoadRequest, UntagRequest};
@@ -14,6 +14,7 @@ use rpc::cri::{Image, ImageSpec, ListImagesRequest, PullImageRequest};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::checks;
 use crate::commands::Name;
 use crate::hello;
 use crate::home::Home;
@@ -61,6 +62,7 @@ enum Command {
 /// # Errors
 /// The cluster does not run, or the runtime refuses.
 pub async fn run(args: &Images) -> Result<()> {
+    checks::root("image")?;
     match &args.command {
         Command::Load { file, name } => load(&Home::of(&name.name), file).await,
         Command::Pull { reference, name } => pull(&Home::of(&name.name), reference).await,
@@ -73,14 +75,13 @@ pub async fn run(args: &Images) -> Result<()> {
 async fn connect(home: &Home) -> Result<Channel> {
     let socket = home.runtime_socket();
     let endpoint = Endpoint::try_from(format!("unix:{}", socket.display()))?;
-    endpoint
-        .connect()
-        .await
-        .with_context(|| format!("the cluster {:?} does not run: start it with kybern up", home.name))
+    // Why there is nobody at the socket is nothing that anybody can mend: the cluster does not run.
+    let nobody = |_| anyhow!("the cluster {:?} does not run: start it with kybern up{}", home.name, home.flag());
+    endpoint.connect().await.map_err(nobody)
 }
 
 fn refused(status: tonic::Status) -> anyhow::Error {
-    anyhow::anyhow!("{}", status.message())
+    anyhow!("{}", status.message())
 }
 
 async fn load(home: &Home, file: &Path) -> Result<()> {
@@ -160,7 +161,7 @@ async fn remove(home: &Home, reference: &str) -> Result<()> {
     let mut client = ArchivesClient::new(connect(home).await?);
     let removed = client.untag(UntagRequest { reference: reference.into() }).await;
     let removed = removed.map_err(|status| match status.code() {
-        Code::NotFound => anyhow::anyhow!("there is no image {reference:?}"),
+        Code::NotFound => anyhow!("there is no image {reference:?}"),
         _ => refused(status),
     })?;
     removed.into_inner().removed.iter().for_each(|name| println!("Removed {name}"));

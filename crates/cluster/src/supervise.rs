@@ -21,14 +21,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::cgroup;
-use crate::home::Home;
+use crate::home::{self, Home};
 use crate::progress::{self, Said};
 
 /// Two starts are so far apart at least; one that lived longer is started again at once.
 const BACKOFF_MS_MIN: u64 = 100;
 const BACKOFF_MS_MAX: u64 = 10_000;
 /// The cgroup of supervisor and server, below the cluster's.
-const SYSTEM_LEAF: &str = "system";
+pub(crate) const SYSTEM_LEAF: &str = "system";
 /// What the kernel calls a server.
 const SERVER_NAME: &CStr = c"kybern-server";
 /// How long a server may take to end before it is killed.
@@ -48,10 +48,16 @@ pub fn start(home: &Home) -> Result<()> {
     let log = log.with_context(|| format!("open {}", home.server_log().display()))?;
     let mut held = hold(home)?;
     let mut command = Command::new(std::env::current_exe().context("find this executable")?);
+    if let Some(root) = &home.root {
+        // The supervisor is elsewhere: a relative path would lead it elsewhere.
+        command.env(home::ROOT, root);
+    }
     command.args(["supervise", "--name", &home.name]).current_dir("/").env(HUGE_PAGES.0, HUGE_PAGES.1);
     // The lock belongs to the open file: it lasts until the supervisor, who has it as its input, is gone.
     command.stdin(Stdio::from(held.try_clone()?)).stdout(log.try_clone()?).stderr(log).process_group(0);
     let process = command.spawn().context("start the supervisor")?;
+    // At once, and not only by itself: whose the name is must be seen when this command ends.
+    cgroup::enter(&home.kernel_name(), SYSTEM_LEAF, process.id())?;
     sign(&mut held, process.id())
 }
 

@@ -12,6 +12,9 @@ use anyhow::{Context, Result};
 use crate::home::Home;
 use crate::turn;
 
+/// How the names of records begin.
+const PREFIX: &str = "sysctls-";
+
 /// Turns them on for a cluster; harmless when they are.
 pub fn turn_on(home: &Home) -> Result<()> {
     let record = record(home)?;
@@ -44,13 +47,32 @@ pub fn users(home: &Home) -> Result<Vec<Home>> {
     Ok(others)
 }
 
+/// Whether the cluster was brought up, in any network namespace, and not down.
+pub fn was_up(home: &Home) -> Result<bool> {
+    let entries = match std::fs::read_dir(&home.run) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        other => other.with_context(|| format!("list {}", home.run.display()))?,
+    };
+    for entry in entries {
+        if entry?.file_name().to_string_lossy().starts_with(PREFIX) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether it was in this network namespace.
+pub fn is_up_here(home: &Home) -> Result<bool> {
+    Ok(record(home)?.exists())
+}
+
 fn record(home: &Home) -> Result<PathBuf> {
     Ok(home.run.join(file_name()?))
 }
 
 fn file_name() -> Result<String> {
     let space = std::fs::metadata("/proc/self/ns/net").context("this process' network namespace")?;
-    Ok(format!("sysctls-{}", space.ino()))
+    Ok(format!("{PREFIX}{}", space.ino()))
 }
 
 fn all(home: &Home) -> Result<&std::path::Path> {

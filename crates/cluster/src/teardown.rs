@@ -6,22 +6,31 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use network::host::Claim;
 use network::pool::Cidr;
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::home::Home;
+use crate::owner::{self, Owner};
 use crate::settings::Settings;
 use crate::{cgroup, supervise, switches, turn};
 
 /// Stops all processes and undoes what they did to the kernel; data stays.
-pub fn stop(home: &Home, settings: &Settings) -> Result<()> {
+pub fn stop(home: &Home, settings: &Settings) -> Result<Owner> {
     let _turn = turn::take(&home.run)?;
-    undo(home, settings)?;
-    remove_folder(&home.run)
+    let owner = undo(home, Some(settings))?;
+    remove_folder(&home.run)?;
+    Ok(owner)
 }
 
-fn undo(home: &Home, settings: &Settings) -> Result<()> {
+/// Says whose the things of the cluster's name were; those of another home are left alone.
+fn undo(home: &Home, settings: Option<&Settings>) -> Result<Owner> {
     let name = home.kernel_name();
+    let owner = owner::of(home)?;
+    if let Owner::Other(_) = owner {
+        home.folders().into_iter().try_for_each(unmount_below)?;
+        return Ok(owner);
+    }
     supervise::stop(home)?;
     // A caller that runs inside of the cluster's cgroup (a test) is not its own victim.
     cgroup::kill(&name, &[std::process::id()])?;
@@ -33,20 +42,35 @@ fn undo(home: &Home, settings: &Settings) -> Result<()> {
     }
     proxy::cleanup(&name)?;
     network::ports::close(&network::ports::table(&name))?;
-    let gateway = gateway(settings)?;
-    network::host::remove_gateway(gateway)?;
-    network::host::remove_range(settings.service_cidr.parse()?, gateway)?;
-    network::host::release_range(settings.pod_cidr.parse()?)?;
+    // Without a record of having been up there is nothing of its own that could be told from the machine's.
+    if let (Owner::Ours, Some(settings)) = (owner, settings) {
+        let claim = claim(home, settings)?;
+        network::host::remove_range(claim.services, claim.gateway)?;
+        network::host::release_range(claim.pods)?;
+        network::host::remove_gateway(claim.gateway)?;
+    }
     switches::give_back(home)?;
-    cgroup::remove(&name)
+    cgroup::remove(&name)?;
+    Ok(owner)
 }
 
 /// Stops, and removes the data too.
-pub fn delete(home: &Home, settings: &Settings) -> Result<()> {
+pub fn delete(home: &Home, settings: Option<&Settings>) -> Result<Owner> {
     let _turn = turn::take(&home.run)?;
-    undo(home, settings)?;
+    let owner = undo(home, settings)?;
     // The folder that is locked goes last: until then nobody begins anew in what is left of the others.
-    home.folders().into_iter().try_for_each(remove_folder)
+    home.folders().into_iter().try_for_each(remove_folder)?;
+    Ok(owner)
+}
+
+/// What a cluster adds to the machine for its ranges.
+pub fn claim(home: &Home, settings: &Settings) -> Result<Claim> {
+    Ok(Claim {
+        gateway: gateway(settings)?,
+        pods: settings.pod_cidr.parse()?,
+        services: settings.service_cidr.parse()?,
+        owner: home.kernel_name(),
+    })
 }
 
 /// The gateway address of the first node: the first of the first range that nodes are given.

@@ -18,7 +18,11 @@ pub struct Turn {
 /// Waits for the turn; makes the folder when it is absent.
 pub fn take(folder: &Path) -> Result<Turn> {
     loop {
-        std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+        match std::fs::create_dir_all(folder) {
+            // Who held it before removed it between two looks of `create_dir_all`.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && !folder.is_file() => continue,
+            other => other.with_context(|| format!("create {}", folder.display()))?,
+        }
         let file = match File::open(folder) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             other => other.with_context(|| format!("open {}", folder.display()))?,

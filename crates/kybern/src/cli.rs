@@ -12,9 +12,9 @@ use cluster::image::Images;
 
 use crate::{server, tls};
 
-/// Kubernetes in one executable
+/// Kubernetes in one executable: brings a cluster up on this machine, and is its kubectl
 #[derive(Parser, Debug)]
-#[command(name = "kybern", version, about, disable_help_subcommand = true)]
+#[command(name = "kybern", version, disable_help_subcommand = true)]
 struct Kybern {
     #[command(subcommand)]
     command: Command,

@@ -8,6 +8,7 @@ mod kills;
 mod lifecycle;
 mod pods;
 mod start;
+mod strangers;
 
 use std::path::PathBuf;
 
@@ -23,7 +24,10 @@ async fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["kills", count] => kills::run(binary, count.parse().context("how many kills")?).await,
-        ["lifecycle"] => lifecycle::run(binary).await,
+        ["lifecycle"] => {
+            lifecycle::run(binary.clone()).await?;
+            strangers::run(binary).await
+        }
         ["start"] => start::run(binary).await,
         _ => bail!("usage: trials kills N|lifecycle|start"),
     }
