@@ -3,7 +3,8 @@
 //! Channels of `v4.channel.k8s.io`: 0 data, 1 errors; the first message on each is the port's number. Channels cannot
 //! be half closed: a connection ends for both sides when either is done.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bytes::Bytes;
 use clap::{Arg, ArgMatches, Command};
@@ -15,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::Entry;
-use crate::failure::{Failure, Result, error, misused};
+use crate::failure::{Result, error, go_words, misused};
 use crate::session::Session;
 use crate::{flags, pods, select};
 
@@ -50,14 +51,24 @@ async fn run(matches: &ArgMatches) -> Result {
     }
     let service = service(&session, word).await?;
     let (namespace, name) = (machinery::meta::namespace(&pod), machinery::meta::name(&pod));
-    let mut listening = JoinSet::new();
-    for given in flags::all(matches, "ports") {
-        let (local, remote) = ports(given, &pod, service.as_ref())?;
+    let given = flags::all(matches, "ports");
+    let all: Vec<_> = given.iter().map(|port| ports(port, &pod, service.as_ref())).collect::<Result<_>>()?;
+    let addresses = addresses(flags::of(matches, "address"))?;
+    let (mut listening, mut is_listening) = (JoinSet::new(), false);
+    for (local, remote) in &all {
+        let (listeners, failures) = listen(&addresses, *local, *remote).await?;
         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/portforward?ports={remote}");
-        for listener in listen(flags::of(matches, "address"), local).await? {
-            println!("Forwarding from {} -> {remote}", listener.local_addr()?);
-            listening.spawn(accept(listener, session.https.clone(), path.clone(), remote));
+        for listener in listeners {
+            listening.spawn(accept(listener, session.https.clone(), path.clone(), *remote));
         }
+        match failures {
+            None => is_listening = true,
+            Some(why) => eprintln!("Unable to listen on port {local}: {why}"),
+        }
+    }
+    if !is_listening {
+        let all: Vec<String> = all.iter().map(|(local, remote)| format!("{{{local} {remote}}}")).collect();
+        return error(format!("unable to listen on any of the requested ports: [{}]", all.join(" ")));
     }
     match listening.join_next().await {
         Some(Ok(result)) => result,
@@ -79,24 +90,39 @@ async fn service(session: &Session, word: &str) -> Result<Option<Value>> {
 
 /// `8080:80`, `:80`, `80`, `8080:http`.
 fn ports(given: &str, pod: &Value, service: Option<&Value>) -> Result<(u16, u16)> {
-    let (local, remote) = given.split_once(':').unwrap_or((given, given));
-    let named = remote.parse::<u16>().is_err();
+    let (local, remote) = match given.split(':').collect::<Vec<_>>().as_slice() {
+        [local, remote] => (*local, *remote),
+        // Of more parts upstream takes the first for both.
+        [only, ..] => (*only, *only),
+        [] => ("", ""),
+    };
+    let is_named = remote.parse::<i64>().is_err();
     let remote_port = match service {
         Some(service) => of_service(service, pod, remote)?,
-        None if named => container_port(pod, remote)?,
-        None => remote.parse().unwrap_or(0),
+        None if is_named => container_port(pod, remote)?,
+        None => parsed("remote", remote)?,
     };
     let local_port = match local {
         "" => 0,
-        _ if local == remote && named => remote_port,
-        number => {
-            number.parse::<u16>().map_err(|e| Failure::Here(format!("error parsing local port '{number}': {e}")))?
-        }
+        _ if local == remote && is_named => remote_port,
+        number => parsed("local", number)?,
     };
     if remote_port == 0 {
         return error("remote port must be > 0");
     }
     Ok((local_port, remote_port))
+}
+
+/// A port's number; what is none is refused in Go's words.
+fn parsed(side: &str, text: &str) -> Result<u16> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(port) if is_number => Ok(port),
+        _ => {
+            let why = if is_number { "value out of range" } else { "invalid syntax" };
+            error(format!("error parsing {side} port '{text}': strconv.ParseUint: parsing {text:?}: {why}"))
+        }
+    }
 }
 
 fn of_service(service: &Value, pod: &Value, wanted: &str) -> Result<u16> {
@@ -129,26 +155,54 @@ fn number(value: &Value) -> u16 {
     value.as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(0)
 }
 
-/// All addresses that can be bound; `localhost` is both of them, the second at the port that the first got.
-async fn listen(addresses: &str, port: u16) -> Result<Vec<TcpListener>> {
-    let (mut bound, mut failures, mut port) = (Vec::new(), Vec::new(), port);
-    let known = addresses.split(',').flat_map(|address| match address {
-        "localhost" => vec!["127.0.0.1", "::1"],
-        other => vec![other],
-    });
-    for address in known {
-        let ip = address
-            .parse()
-            .map_err(|_| Failure::Here(format!("unable to parse address: {address} is not a valid IP")))?;
-        match TcpListener::bind(SocketAddr::new(ip, port)).await {
+/// The addresses to listen on, in their order, and whether each of them must be had: of `localhost`'s two one is enough.
+fn addresses(given: &str) -> Result<BTreeMap<String, (IpAddr, bool)>> {
+    let mut all = BTreeMap::new();
+    for address in given.split(',') {
+        if address == "localhost" {
+            for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+                all.entry(ip.to_string()).or_insert((ip, false));
+            }
+            continue;
+        }
+        match address.parse() {
+            Ok(ip) => all.insert(address.to_owned(), (ip, true)),
+            Err(_) => return error(format!("{address} is not a valid IP")),
+        };
+    }
+    Ok(all)
+}
+
+/// Listens on all addresses, says where, and why not where it should; the second at the port that the first got.
+async fn listen(
+    addresses: &BTreeMap<String, (IpAddr, bool)>,
+    mut port: u16,
+    remote: u16,
+) -> Result<(Vec<TcpListener>, Option<String>)> {
+    let (mut bound, mut failures, mut is_missed) = (Vec::new(), Vec::new(), false);
+    let (mut shared, mut shared_bound) = (0, 0);
+    for (ip, is_needed) in addresses.values() {
+        let address = SocketAddr::new(*ip, port);
+        shared += usize::from(!is_needed);
+        match TcpListener::bind(address).await {
             Ok(listener) => {
-                port = listener.local_addr()?.port();
+                let address = listener.local_addr()?;
+                port = address.port();
+                println!("Forwarding from {address} -> {remote}");
+                shared_bound += usize::from(!is_needed);
                 bound.push(listener);
             }
-            Err(why) => failures.push(format!("Unable to listen on port {port}: {address}: {why}")),
+            Err(why) => {
+                let call = if ip.is_ipv4() { "listen tcp4" } else { "listen tcp6" };
+                let why = go_words(call, format!("{address}: bind"), &why);
+                failures.push(format!("unable to create listener: Error {why}"));
+                is_missed |= is_needed;
+            }
         }
     }
-    if bound.is_empty() { error(failures.join("\n")) } else { Ok(bound) }
+    let is_failed = is_missed || (shared > 0 && shared_bound == 0);
+    let why = format!("Listeners failed to create with the following errors: [{}]", failures.join(" "));
+    Ok((bound, is_failed.then_some(why)))
 }
 
 async fn accept(listener: TcpListener, https: Https, path: String, remote: u16) -> Result {
@@ -202,5 +256,47 @@ async fn forward(mut stream: TcpStream, https: &Https, path: &str) -> Result {
                 }
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_read_and_refused_in_go_s_words() {
+        let pod = serde_json::json!({"metadata": {"name": "p"}, "spec": {"containers":
+            [{"ports": [{"name": "http", "containerPort": 80}]}]}});
+        let of = |given: &str| ports(given, &pod, None).map_err(|why| why.to_string());
+        for (given, expected) in
+            [("8080:http", (8080, 80)), ("http", (80, 80)), (":81", (0, 81)), ("80:81:82", (80, 80))]
+        {
+            assert_eq!(of(given), Ok(expected), "{given}");
+        }
+        for (given, why) in [
+            ("foo:80", "error parsing local port 'foo': strconv.ParseUint: parsing \"foo\": invalid syntax"),
+            ("+1:80", "error parsing local port '+1': strconv.ParseUint: parsing \"+1\": invalid syntax"),
+            ("80:70000", "error parsing remote port '70000': strconv.ParseUint: parsing \"70000\": value out of range"),
+            ("80:foo", "Pod 'p' does not have a named port 'foo'"),
+            ("80:0", "remote port must be > 0"),
+        ] {
+            assert_eq!(of(given), Err(format!("error: {why}")), "{given}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_is_told_in_go_s_words() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = taken.local_addr().unwrap();
+        let (bound, why) = listen(&addresses("127.0.0.1").unwrap(), at.port(), 80).await.unwrap();
+        assert!(bound.is_empty());
+        assert_eq!(
+            why.unwrap(),
+            format!(
+                "Listeners failed to create with the following errors: [unable to create listener: Error listen tcp4 {at}: bind: address already in use]"
+            )
+        );
+        assert_eq!(addresses("127.0.0.1,foo").unwrap_err().to_string(), "error: foo is not a valid IP");
+        assert!(addresses("localhost,127.0.0.1").unwrap()["127.0.0.1"].1);
     }
 }
