@@ -14,8 +14,9 @@ const LOOPBACK_INDEX: u32 = 1;
 const TABLE_MAIN: u8 = 254;
 /// What belongs to the kernel itself: its entries follow from the addresses.
 const TABLE_LOCAL: u8 = 255;
-/// Shorter ones are default routes, or halves of one: they lead to the world and not to a network of somebody's own.
-const PREFIX_BITS_MIN: u8 = 8;
+/// Shorter ones lead to the world or to all of an organisation (10.0.0.0/8), not to one network: ranges within them are
+/// taken out of them everywhere.
+const PREFIX_BITS_MIN: u8 = 9;
 
 /// What a cluster adds to the machine for its ranges.
 #[derive(Clone, Debug)]
@@ -218,7 +219,9 @@ mod tests {
             for theirs in ["10.8.0.0", "10.9.0.0"] {
                 route::add_route(&mut batch, LOOPBACK_INDEX, (theirs.parse().unwrap(), 16), None, Some(here));
             }
+            route::add_route(&mut batch, LOOPBACK_INDEX, ("10.0.0.0".parse().unwrap(), 8), None, Some(here));
             Socket::route()?.run_all(batch)?;
+            assert_eq!(taken(range("10.77.0.0/16"), None)?, None);
             let before = route::routes(&mut Socket::route()?)?;
             assert_eq!(taken(claim().services, Some(&claim()))?.unwrap(), "the route 10.8.0.0/16 dev lo");
             assert_eq!(taken(range("10.9.3.0/24"), None)?.unwrap(), "the route 10.9.0.0/16 dev lo");
