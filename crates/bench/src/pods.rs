@@ -104,8 +104,28 @@ impl Running {
 }
 
 fn runs(pod: &Value) -> Result<bool> {
+    let waiting = &pod["status"]["containerStatuses"][0]["state"]["waiting"];
+    if matches!(waiting["reason"].as_str(), Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName")) {
+        bail!("the image of the pods is not on the node; load it or name another with --image: {}", waiting["message"]);
+    }
     match pod["status"]["phase"].as_str() {
         Some("Failed") => bail!("the pod {} failed: {}", pod["metadata"]["name"], pod["status"]),
         phase => Ok(phase == Some("Running")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{json, runs};
+
+    #[test]
+    fn an_image_that_is_not_there_is_not_waited_for() {
+        let waits = |reason: &str| {
+            let state = json!({"waiting": {"reason": reason, "message": "no such host"}});
+            runs(&json!({"status": {"phase": "Pending", "containerStatuses": [{"state": state}]}}))
+        };
+        assert!(!waits("ContainerCreating").unwrap());
+        assert!(waits("ErrImagePull").unwrap_err().to_string().contains("--image"));
+        assert!(runs(&json!({"status": {"phase": "Running"}})).unwrap());
     }
 }
